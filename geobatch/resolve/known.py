@@ -100,7 +100,8 @@ class Known(Struct, frozen=True, kw_only=True):
     def warnings(self) -> Iterator[Problem]:
         """Yield the warnings about them."""
         for path, (_, rows, warnings) in self.files.items():
-            for number in np.unique(rows["warned"]).tolist():
+            # Not by `np.unique`, which loads numpy.ma: 8 ms of each plan.
+            for number in np.flatnonzero(np.bincount(rows["warned"])).tolist():
                 for line, column, rule, message, hint in warnings[number]:
                     yield Problem(
                         path=path, line=line, column=column, rule=rule, message=message, hint=hint
@@ -108,8 +109,12 @@ class Known(Struct, frozen=True, kw_only=True):
 
     def more_sources(self, resolution: Resolution) -> int:
         """Return how many different files they have that resolved images do not have."""
+        if not self.sources:
+            return 0
         others = np.array(list(resolution.files), dtype=np.int64)
-        return int(np.setdiff1d(np.array(self.sources), others).size)
+        own = np.sort(np.array(self.sources))
+        own = own[np.concatenate(([True], own[1:] != own[:-1]))]
+        return int(np.setdiff1d(own, others, assume_unique=True).size)
 
 
 def known_images(specs: Sequence[AssetSpec], cache: KnownImages) -> Known:

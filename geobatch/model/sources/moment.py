@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 
 def parse_moment(text: str) -> datetime | None:
     """Return the time in an HTTP header, or None."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import
+
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
