@@ -294,7 +294,7 @@ def test_an_interrupt_while_it_is_planned_says_that_nothing_was_done(
     write_tiff(tmp_path / "a.tif", [np.zeros((20, 20), dtype=np.uint8)])
     spec = tmp_path / "spec.yaml"
     spec.write_text("id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n")
-    module = "apply" if run is apply else "plan"
+    module = "stages" if run is apply else "plan"
     monkeypatch.setattr(f"geobatch.workflow.{module}.{moment}", interrupted)
     with pytest.raises(InterruptedRunError, match="nothing was done"):
         run([spec], store=tmp_path / "store")
