@@ -171,6 +171,30 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+BOTH_WAYS = {"declare", "execute", "sources"}
+"""Rooms whose inner rooms still import each other."""
+
+
+def test_no_inner_rooms_import_each_other() -> None:
+    def inner(name: str) -> str:
+        return (
+            name if (PACKAGE.parent / name.replace(".", "/")).is_dir() else name.rpartition(".")[0]
+        )
+
+    pairs = {
+        (inner(dotted(path)), inner(name)): (dotted(path), name)
+        for path in MODULES
+        if room(path) not in BOTH_WAYS
+        for name in links(path)
+    }
+    both = [
+        (pairs[here, there], pairs[there, here])
+        for here, there in pairs
+        if here < there and (there, here) in pairs and not there.startswith(f"{here}.")
+    ]
+    assert not both
+
+
 @pytest.mark.parametrize("here", sorted(BELOW))
 def test_imports_only_fall(here: str) -> None:
     for path, name in imports_of(here):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
@@ -25,22 +24,6 @@ Json: TypeAlias = Any
 def digest_bytes(data: bytes | memoryview | Any) -> Digest:
     """Return the BLAKE3-256 of a bytes-like object (anything with a C-contiguous buffer)."""
     return blake3(data).hexdigest()
-
-
-def number_to_json(value: int | float) -> Json:  # noqa: PYI041
-    """Return a number as canonical JSON: non-finite floats as Zarr v3 spells them, -0.0 kept."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def number_from_json(value: Json) -> int | float:
-    """Invert `number_to_json`."""
-    if isinstance(value, str):
-        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"not a number: {value!r}")
-    return value
 
 
 def canonical_json(value: Json) -> bytes:

@@ -12,17 +12,17 @@ from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.resolve.bands.defaults import type_bands, type_headers
-from geobatch.resolve.bands.masks import resolve_bands
 from geobatch.resolve.canvas.antimeridian import find_wraps
 from geobatch.resolve.canvas.canvas import canvases_of
 from geobatch.resolve.canvas.fullness import check_canvases
 from geobatch.resolve.headers import read_mosaics
-from geobatch.resolve.image import image_of
+from geobatch.resolve.image.image import image_of
+from geobatch.resolve.image.masks import resolve_bands
+from geobatch.resolve.image.pinned import pin_image
 from geobatch.resolve.lint import image_notes
 from geobatch.resolve.notes import Note, RefusalError
-from geobatch.resolve.pinned import pin_image
 from geobatch.resolve.selection import select_sources
+from geobatch.resolve.typed_bands import type_bands, type_headers
 from geobatch.resolve.unread_files import Beside
 from geobatch.sources.driver import AnyProbe, ProbeOptions
 from geobatch.sources.probe_cache import ProbeCache, crs_reader

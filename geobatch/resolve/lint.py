@@ -12,11 +12,11 @@ from geobatch.declare import Loc, RasterSpec
 from geobatch.declare.hints import show
 from geobatch.model.assets.asset import Number
 from geobatch.model.sources.header import Header, Palette
-from geobatch.resolve.bands.defaults import TypedBand
 from geobatch.resolve.canvas.antimeridian import Wrap
 from geobatch.resolve.canvas.canvas import Canvas
 from geobatch.resolve.headers import Mosaic
 from geobatch.resolve.notes import Note
+from geobatch.resolve.typed_bands import TypedBand
 
 _KINDS = {
     "descriptions": "the descriptions of their bands",

@@ -24,7 +24,8 @@ from geobatch.format.codec import decode, encode
 from geobatch.format.shard import pack, unpack
 from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.model.assets.asset import DTYPES, Codec, Number
-from geobatch.model.digest import Json, number_to_json
+from geobatch.model.digest import Json
+from geobatch.model.number import number_to_json
 from geobatch.testing.assets import codecs, pixel_values
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="", chunk=16)

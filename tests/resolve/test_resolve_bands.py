@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import DTYPES, Band, MaskSource, Number, Policy
-from geobatch.resolve.bands.defaults import decide_dtype, in_dtype, own_nodata
-from geobatch.resolve.bands.masks import decide_band
+from geobatch.resolve.image.masks import decide_band
+from geobatch.resolve.typed_bands import decide_dtype, in_dtype, own_nodata
 from geobatch.sources.geotiff import Header
 from geobatch.testing.assets import pixel_values
 

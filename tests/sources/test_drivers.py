@@ -23,7 +23,7 @@ from geobatch.model.plans.plan import Op, Reason
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.model.window import Window
-from geobatch.resolve.pinned import in_place_state
+from geobatch.resolve.image.pinned import in_place_state
 from geobatch.resolve.selection import ProbedSource
 from geobatch.sources.driver import Pixels, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.reader import Sources

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.views.table import column_lines, row_text, table_diff_json
 from geobatch.cli.words import columns, count_text
-from geobatch.model.digest import number_to_json
+from geobatch.model.number import number_to_json
 from geobatch.model.plans.plan import Op, Reason
 from geobatch.model.published import ArrayKey
 

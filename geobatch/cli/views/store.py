@@ -17,7 +17,7 @@ from geobatch.format.zarr_layout.pyramids import pyramid_path
 from geobatch.model.assets.asset import Band, Grid, Table
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import number_to_json
+from geobatch.model.number import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.reading.filters import locate
 from geobatch.store.caches.asset_list import rows_of

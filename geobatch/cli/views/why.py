@@ -12,8 +12,8 @@ from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder
 from geobatch.model.assets.asset import Band, MaskSource, image_of
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
+from geobatch.model.number import number_to_json
 from geobatch.model.plans.plan import Because
 from geobatch.model.published import Head
 from geobatch.model.tile import TilePosition

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from geobatch.errors import InternalError, Problem
-from geobatch.model.assets.band import DTYPES, Band, Masking, MaskSource, Number
+from geobatch.model.assets.band import DTYPES, Band, Masking, MaskSource
 from geobatch.model.assets.codec import Codec
 from geobatch.model.assets.facts import Kind
 from geobatch.model.assets.grid import Footprint, Grid
@@ -18,6 +18,7 @@ from geobatch.model.assets.policy import Policy
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.tileset import Source, Tileset
 from geobatch.model.geobox import Transform
+from geobatch.model.number import Number
 from geobatch.model.sources.file_stat import FileStat
 
 Asset: TypeAlias = Image | ExternalImage | Table

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from msgspec import Struct
 
 from geobatch.model.assets.policy import Policy
-
-Number: TypeAlias = int | float
+from geobatch.model.number import Number
 
 DTYPES = (
     "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64",

@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from geobatch.model.assets.band import Number
-from geobatch.model.digest import Digest, Json, digest_json, number_from_json, number_to_json
+from geobatch.model.digest import Digest, Json, digest_json
+from geobatch.model.number import Number, number_from_json, number_to_json
 
 
 class CheckKind(StrEnum):

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from geobatch.model.assets.band import Number
-from geobatch.model.digest import Digest, Json, number_from_json, number_to_json
+from geobatch.model.digest import Digest, Json
+from geobatch.model.number import Number, number_from_json, number_to_json
 
 
 class Found(Struct, frozen=True, kw_only=True, order=True):

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from geobatch.model.assets.asset import Number
-from geobatch.model.digest import Json, number_from_json, number_to_json
+from geobatch.model.digest import Json
 from geobatch.model.geobox import Crs, Transform
+from geobatch.model.number import Number, number_from_json, number_to_json
 
 Palette = tuple[tuple[int, int, int, int], ...]
 """RGBA per pixel value from 0."""

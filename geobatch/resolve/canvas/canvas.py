@@ -20,8 +20,8 @@ from geobatch.declare.hints import show
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.sources.header import Header
-from geobatch.resolve.bands.defaults import TypedBand
 from geobatch.resolve.headers import Mosaic
+from geobatch.resolve.typed_bands import TypedBand
 from geobatch.sources.gdal_commands import quoted_files
 
 OFFSET_TOLERANCE = 0.01

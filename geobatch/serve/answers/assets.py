@@ -12,8 +12,8 @@ from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.assets.band import Band
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.grid import Grid
-from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
+from geobatch.model.number import number_to_json
 from geobatch.model.published import ArrayKey, TreeEntry
 from geobatch.reading import parse_query
 from geobatch.reading.filters import parse_bounds

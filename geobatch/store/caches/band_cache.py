@@ -16,9 +16,7 @@ from geobatch.format.documents import decode_asset
 from geobatch.model.digest import Digest
 from geobatch.model.published import AssetRecord, BandTiles, TreeEntry
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves, modified_since
 from geobatch.store.objects import Objects
-from geobatch.store.tilestore import TileStore
 
 _SAVE_SECONDS = 0.1
 """Seconds between two times that finished bands are saved."""
@@ -49,7 +47,7 @@ def find_bands(
 ) -> Mapping[Digest, BandTiles]:
     """Return those bands that were made before and whose document is whole.
 
-    Their pages and tiles may be damaged; see `damage_of`.
+    Their pages and tiles may be damaged.
     """
     found = {}
     for fingerprint, text in cache.get_bands(fingerprints).items():
@@ -65,26 +63,6 @@ def peaks_of(cache: SourceCache, fingerprints: Iterable[Digest]) -> Iterator[Pea
         with suppress(ValueError, TypeError):
             _, _, peaks = json.loads(text)
             yield {str(tileset): int(peak) for tileset, peak in dict(peaks).items()}
-
-
-def damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
-    """Return what is wrong with the pages and tiles of a band; nothing if they are whole.
-
-    Args:
-        store: The store.
-        tiles: The band.
-        is_read: Whether to compare every tile with its digest; else existence and length, and the
-            bytes of those alone that were modified since the newest commit.
-    """
-    since = READ_ALL if is_read else modified_since(store, store.head())
-    checker = Checker(store.objects, StateLeaves(store.objects, read_from=since))
-    found = (
-        wrong.message
-        for _, _, root in tiles.arrays
-        if root is not None
-        for wrong in checker.array(root.stored)
-    )
-    return next(found, "")
 
 
 def _tiles(text: str, fingerprint: Digest, objects: Objects) -> BandTiles | None:

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from geobatch.format.zarr_layout.pyramids import Step
 from geobatch.model.assets.asset import Band, Kind
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
+from geobatch.model.number import number_to_json
 from geobatch.pyramid.reducer import Reducer
 from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 from geobatch.views.zarr.cf import numeric_unit

@@ -13,7 +13,8 @@ from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.format.zarr_layout.paths import MASKS, array_names, array_path, join
 from geobatch.format.zarr_layout.pyramids import Step, bands_at, pyramids
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import Json, number_to_json
+from geobatch.model.digest import Json
+from geobatch.model.number import number_to_json
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.views.zarr import attributes as zarr_attributes
 from geobatch.views.zarr.attributes import GRID_MAPPING, TIME, Attributes

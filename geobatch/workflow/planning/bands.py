@@ -11,7 +11,7 @@ from geobatch.errors import Problem
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import BandTiles
-from geobatch.store.caches.band_cache import damage_of
+from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves, modified_since
 from geobatch.store.tilestore import TileStore
 
 Bands: TypeAlias = Mapping[Digest, BandTiles]
@@ -30,7 +30,7 @@ def damaged_bands(
         is_read: Whether their tiles are read and verified.
     """
     used = {name for change in plan.changed for name in _taken_over(change).values()}
-    found = {name: damage_of(store, bands[name], is_read=is_read) for name in sorted(used)}
+    found = {name: _damage_of(store, bands[name], is_read=is_read) for name in sorted(used)}
     return {name: damage for name, damage in found.items() if damage}
 
 
@@ -50,3 +50,23 @@ def _taken_over(change: AssetChange) -> dict[str, Digest]:
     """Return the fingerprints of the reused bands that an earlier run made, by band."""
     bases = [*change.carried, *((work.band, work.base) for work in change.work if work.base)]
     return {band: name for band, (asset_id, name) in bases if not asset_id}
+
+
+def _damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
+    """Return what is wrong with the pages and tiles of a band; nothing if they are whole.
+
+    Args:
+        store: The store.
+        tiles: The band.
+        is_read: Whether to compare every tile with its digest; else existence and length, and the
+            bytes of those alone that were modified since the newest commit.
+    """
+    since = READ_ALL if is_read else modified_since(store, store.head())
+    checker = Checker(store.objects, StateLeaves(store.objects, read_from=since))
+    found = (
+        wrong.message
+        for _, _, root in tiles.arrays
+        if root is not None
+        for wrong in checker.array(root.stored)
+    )
+    return next(found, "")

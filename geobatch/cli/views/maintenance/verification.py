@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.words import count_text
-from geobatch.model.digest import number_to_json
+from geobatch.model.number import number_to_json
 
 if TYPE_CHECKING:
     from geobatch.store.value_diff import ValueDiff

@@ -22,8 +22,9 @@ from geobatch.model.assets.asset import (
 from geobatch.model.assets.documents.table_json import rows_from_json, table_json
 from geobatch.model.assets.image import IMAGES
 from geobatch.model.checks.check import Check
-from geobatch.model.digest import Json, number_from_json, number_to_json
+from geobatch.model.digest import Json
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.number import number_from_json, number_to_json
 from geobatch.model.sources.pin import Pin
 from geobatch.model.sources.tfrecord import Feature
 

@@ -11,9 +11,9 @@ from geobatch.declare import FootprintSpec, MaskBandSpec
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Band, Masking, MaskSource, Number, Policy
 from geobatch.model.sources.header import Header
-from geobatch.resolve.bands.defaults import TypedBand
 from geobatch.resolve.canvas.canvas import Canvas
 from geobatch.resolve.headers import Mosaic
+from geobatch.resolve.typed_bands import TypedBand
 
 
 def resolve_bands(

@@ -1,1 +1,0 @@
-"""The bands of an image: type, mask and fill value of each."""

@@ -1,0 +1,1 @@
+"""The resolved image: its masked bands, its parts, and its pinned sources."""
