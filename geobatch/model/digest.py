@@ -27,6 +27,14 @@ def digest_bytes(data: bytes | memoryview | Any) -> Digest:
     return blake3(data).hexdigest()
 
 
+def digest_parts(parts: Iterable[bytes]) -> Digest:
+    """Return the digest of parts, one after the other; few of them are in memory at a time."""
+    hasher, every = blake3(), iter(parts)
+    while some := list(islice(every, _AT_ONCE)):
+        hasher.update(b"".join(some))
+    return hasher.hexdigest()
+
+
 def number_to_json(value: int | float) -> Json:  # noqa: PYI041
     """Return a number as canonical JSON: non-finite floats as Zarr v3 spells them, -0.0 kept."""
     if isinstance(value, float) and not math.isfinite(value):
