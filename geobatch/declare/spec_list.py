@@ -180,10 +180,13 @@ def by_file(specs: Sequence[AssetSpec]) -> dict[str, Sequence[AssetSpec]]:
     large: dict[str, list[MadeSpecs]] = {}
     for part in specs.large if isinstance(specs, SpecList) else ():
         large.setdefault(part.path, []).append(part)
-    return {
-        path: SpecList(found.get(path, ()), large[path]) if path in large else found[path]
-        for path in found | large
-    }
+    return {path: _joined(found.get(path, ()), large.get(path, ())) for path in found | large}
+
+
+def _joined(held: Sequence[AssetSpec], large: Sequence[MadeSpecs]) -> Sequence[AssetSpec]:
+    if held and not large:
+        return held
+    return large[0] if len(large) == 1 and not held else SpecList(held, large)
 
 
 def find_spec(specs: Sequence[AssetSpec], asset_id: str) -> AssetSpec:
