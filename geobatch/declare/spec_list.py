@@ -9,9 +9,27 @@ from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any, overload
 
-from geobatch.declare.specs import AssetSpec
+from msgspec import Struct
+
+from geobatch.declare.projects.project import Project
+from geobatch.declare.specs import AssetSpec, Positions
 
 _id = attrgetter("id")
+
+
+class Unmade(Struct, frozen=True):
+    """The image of a file of a rule, by all that it is made from."""
+
+    id: str
+    """Its id."""
+    project: Project
+    """What holds for all specs of its project."""
+    positions: Positions
+    """Positions of its elements."""
+    uri: str
+    """The file, as the rule spells it: the one file of each of its sources."""
+    made_from: tuple[bytes, tuple[tuple[str, str | None], ...]]
+    """A digest of what all images of the rule are made from, and the fields of the file."""
 
 
 class _Specs(Sequence[AssetSpec]):
@@ -29,6 +47,14 @@ class _Specs(Sequence[AssetSpec]):
             number: Which one, from 0.
         """
         raise NotImplementedError
+
+    def unmade(self, number: int) -> AssetSpec | Unmade:
+        """Return what a spec is made from; the spec itself if it is in memory.
+
+        Args:
+            number: Which one, from 0.
+        """
+        return self.made(number)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,9 +117,19 @@ class SpecList(_Specs):
 
     def made(self, number: int) -> AssetSpec:
         """Return a spec; see `_Specs.made`."""
+        part, place = self._place(number)
+        return self._parts[part][place]
+
+    def unmade(self, number: int) -> AssetSpec | Unmade:
+        """Return what a spec is made from; see `_Specs.unmade`."""
+        part, place = self._place(number)
+        return self.large[part - 1].unmade(place) if part else self.held[place]
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """Return the part that has a spec, and its number there."""
         place = self._order[number]
         part = bisect_right(self._starts, place) - 1
-        return self._parts[part][place - self._starts[part]]
+        return part, place - self._starts[part]
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -107,6 +143,16 @@ def in_order(specs: Sequence[AssetSpec]) -> Sequence[AssetSpec]:
 def ids_of(specs: Sequence[Any]) -> Sequence[str]:
     """Return the ids of specs, without making any."""
     return specs.ids if isinstance(specs, _Specs) else [spec.id for spec in specs]
+
+
+def unmade(specs: Sequence[AssetSpec]) -> Iterator[AssetSpec | Unmade]:
+    """Yield what specs are made from, or the specs themselves if they are in memory."""
+    return map(specs.unmade, range(len(specs))) if isinstance(specs, _Specs) else iter(specs)
+
+
+def unmade_one(specs: Sequence[AssetSpec], number: int) -> AssetSpec | Unmade:
+    """Return what one spec is made from, or the spec itself if it is in memory."""
+    return specs.unmade(number) if isinstance(specs, _Specs) else specs[number]
 
 
 def held(specs: Sequence[AssetSpec]) -> Sequence[AssetSpec]:
@@ -134,10 +180,13 @@ def by_file(specs: Sequence[AssetSpec]) -> dict[str, Sequence[AssetSpec]]:
     large: dict[str, list[MadeSpecs]] = {}
     for part in specs.large if isinstance(specs, SpecList) else ():
         large.setdefault(part.path, []).append(part)
-    return {
-        path: SpecList(found.get(path, ()), large[path]) if path in large else found[path]
-        for path in found | large
-    }
+    return {path: _joined(found.get(path, ()), large.get(path, ())) for path in found | large}
+
+
+def _joined(held: Sequence[AssetSpec], large: Sequence[MadeSpecs]) -> Sequence[AssetSpec]:
+    if held and not large:
+        return held
+    return large[0] if len(large) == 1 and not held else SpecList(held, large)
 
 
 def find_spec(specs: Sequence[AssetSpec], asset_id: str) -> AssetSpec:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.declare import SpecSet
 from geobatch.declare.projects.confine import Confine
-from geobatch.errors import GeobatchError, Problem, SpecError
+from geobatch.declare.spec_list import held, in_order
+from geobatch.errors import Code, GeobatchError, Problem, SpecError
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.plan import Options, Plan
 from geobatch.model.published import Head
@@ -62,9 +65,8 @@ def find_declared(
     errors: dict[str, GeobatchError] = {}
 
     def resolve_some(some: SpecSet) -> Resolution:
-        wanted = tuple(spec for spec in some.specs if only in (None, spec.id, spec.moved_from))
         try:
-            return resolve(SpecSet(specs=wanted), workers=workers, cache=cache)
+            return resolve(_wanted(some, only), workers=workers, cache=cache)
         except GeobatchError as error:
             if len(some.specs) == 1:
                 errors[some.specs[0].id] = error
@@ -78,7 +80,8 @@ def find_declared(
         keep_going=True,
         confine=confine,
     )
-    found = resolve_specs(request, resolve_some, cache=cache)
+    images = cache if only is None else None
+    found = resolve_specs(request, resolve_some, cache=cache, images=images)
     troubles = {one.id: errors[one.id] for one in found.failures if one.id in errors}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     broken = {name: _messages(error) for name, error in troubles.items() if name not in missing}
@@ -93,10 +96,24 @@ def find_declared(
     )
 
 
+def _wanted(specs: SpecSet, only: str | None) -> SpecSet:
+    """Return those specs that have an id, or had it; all if none is given."""
+    if only is None:
+        return specs
+    found = [spec for spec in held(specs.specs) if only in (spec.id, spec.moved_from)]
+    if not any(spec.id == only for spec in found):
+        with suppress(KeyError):
+            found.append(specs.spec(only))
+    return SpecSet(specs=in_order(found))
+
+
 def plan_declared(
     declared: Declared, store: TileStore | None, *, cache: SourceCache, head: Head | None = None
-) -> Plan:
+) -> tuple[Declared, Plan]:
     """Return what the next apply would do with what can be resolved.
+
+    Known images that are not published as they are are resolved only here: if that fails, what is
+    returned with the plan says so.
 
     Args:
         declared: What the specs declare.
@@ -108,8 +125,17 @@ def plan_declared(
         CorruptObjectError: A document of the head is damaged.
     """
     base = Base(store=store, head=head or Head())
-    request = Request(paths=declared.request.paths, store=declared.request.store)
-    return plan_resolved(declared.resolved, base, request=request, cache=cache).plan
+    asked = declared.request
+    request = Request(paths=asked.paths, store=asked.store, workers=asked.workers, keep_going=True)
+    planned = plan_resolved(declared.resolved, base, request=request, cache=cache)
+    missing, broken = dict(declared.missing), dict(declared.broken)
+    for one in planned.resolved.failures[len(declared.resolved.failures) :]:
+        if one.code == Code.SPEC.value:
+            message = f"{one.path}:{one.line}:{one.column}: {one.message}"
+            missing[one.id] = (*missing.get(one.id, ()), message)
+        else:
+            broken[one.id] = (*broken.get(one.id, ()), one.message)
+    return replace(declared, missing=missing, broken=broken), planned.plan
 
 
 def _messages(error: GeobatchError) -> tuple[str, ...]:

@@ -165,12 +165,12 @@ def status(
             confine=confine,
         )
         if not place.has_store():
-            made = plan_declared(declared, None, cache=cache)
+            declared, made = plan_declared(declared, None, cache=cache)
             assets = tuple(_assets(declared, made, Head()))
             return Status(store=None, assets=assets, cubes=made.cubes)
         with closing(TileStore.open(place)) as store:
             head = store.head()
-            made = plan_declared(declared, store, cache=cache, head=head)
+            declared, made = plan_declared(declared, store, cache=cache, head=head)
             assets = tuple(_assets(declared, made, head))
             shown = _store_status(store, head, cache)
             return Status(store=shown, assets=assets, cubes=made.cubes)

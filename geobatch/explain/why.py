@@ -87,7 +87,7 @@ def why(
                 keep_project_prefix=keep_project_prefix,
                 confine=confine,
             )
-            made = plan_declared(declared, store, cache=cache, head=head)
+            declared, made = plan_declared(declared, store, cache=cache, head=head)
             upcoming = _Upcoming(declared, made, moves(declared.resolved.specs.claims, base=head))
             asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
@@ -103,7 +103,7 @@ def why(
                     only=asset_id,
                     confine=confine,
                 )
-                made = plan_declared(declared, store, cache=cache, head=head)
+                declared, made = plan_declared(declared, store, cache=cache, head=head)
                 rows = replace(rows, next=table_next(declared, made, asset_id))
             return Why(head=head, asset=record.asset, place=None, bands=(), table=rows)
         asset = record.image

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import ValidationError, convert, structs, to_builtins
+import msgspec
+from msgspec import Struct, ValidationError, convert, structs, to_builtins
 
 from geobatch.format.trees.page import decode_tree_page, page_content
 from geobatch.format.trees.paged import PagedTree, in_pages
@@ -118,6 +119,41 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise malformed(name, "asset", error) from error
+
+
+class _Source(Struct, frozen=True):
+    uri: str
+    digest: Digest
+
+
+class _Tileset(Struct, frozen=True):
+    sources: tuple[_Source, ...]
+
+
+class _Recorded(Struct, frozen=True):
+    tilesets: tuple[_Tileset, ...]
+
+
+class _Sources(Struct, frozen=True):
+    """What a document says of sources; the rest of it need not be decoded."""
+
+    recorded: _Recorded
+
+
+_decode_sources = msgspec.json.Decoder(_Sources).decode
+
+
+def decode_sources(data: bytes, *, name: str = "asset document") -> list[tuple[str, Digest]]:
+    """Return the uri and the digest of each source of the published image of a document.
+
+    Raises:
+        CorruptObjectError: It is no document of an image.
+    """
+    try:
+        tilesets = _decode_sources(data).recorded.tilesets
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(name, "asset", error) from error
+    return [(source.uri, source.digest) for tileset in tilesets for source in tileset.sources]
 
 
 def asset_content(record: AssetRecord) -> Digest:

@@ -26,6 +26,14 @@ def digest_bytes(data: bytes | memoryview | Any) -> Digest:
     return blake3(data).hexdigest()
 
 
+def digest_parts(parts: Iterable[bytes]) -> Digest:
+    """Return the digest of parts, one after the other; few of them are in memory at a time."""
+    hasher, every = blake3(), iter(parts)
+    while some := list(islice(every, _AT_ONCE)):
+        hasher.update(b"".join(some))
+    return hasher.hexdigest()
+
+
 def canonical_json(value: Json) -> bytes:
     """Return the one UTF-8 encoding of a JSON value: sorted keys, no spaces, no non-finite numbers.
 

@@ -54,6 +54,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     """Their ids, sorted."""
     fingerprints: bytes | bytearray = b""
     """Their fingerprints, 32 bytes each."""
+    documents: bytes | bytearray = b""
+    """Digests of their documents, likewise."""
 
     def items(self) -> Iterator[tuple[str, Digest]]:
         """Yield ids and fingerprints."""
@@ -77,7 +79,7 @@ def keep(
         its count is that of all.
     """
     ids: list[str] = []
-    fingerprints = bytearray()
+    fingerprints, documents = bytearray(), bytearray()
     late: list[str] = []
     left: list[TreeEntry] = []
     published = base.tree.each()
@@ -90,12 +92,14 @@ def keep(
         if entry is not None and is_mine and bytes.fromhex(entry.fingerprint) == fingerprint:
             ids.append(name)
             fingerprints += fingerprint
+            documents += bytes.fromhex(entry.stored)
             entry = next(published, None)
         else:
             late.append(name)
     left += () if entry is None else (entry, *published)
     tree = Rest(entries=left, count=base.tree.count)
-    return Kept(ids=ids, fingerprints=fingerprints), late, replace(base, tree=tree)
+    kept = Kept(ids=ids, fingerprints=fingerprints, documents=documents)
+    return kept, late, replace(base, tree=tree)
 
 
 class Rest(Tree):

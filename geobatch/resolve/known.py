@@ -22,15 +22,16 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from geobatch.declare import AssetSpec, ImageSpec, SpecSet
+from geobatch.declare.collections.inputs import encoded, limits
 from geobatch.declare.files.find import folder_of
 from geobatch.declare.loading.spec_cache import modules_digest
-from geobatch.declare.spec_list import by_file, ids_of
+from geobatch.declare.projects.project import Project
+from geobatch.declare.spec_list import Unmade, by_file, ids_of, unmade, unmade_one
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Image, Resolution
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
-from geobatch.model.limits import LIMITS
 from geobatch.model.sources.declared import OF_RECORDS
-from geobatch.model.sources.file_stat import FileStat, file_stat
+from geobatch.model.sources.file_stat import FileStat
 from geobatch.resolve.unread_files import Beside
 from geobatch.sources.probe_cache import maker
 from geobatch.sources.registry import driver_names
@@ -75,6 +76,20 @@ class _Found(NamedTuple):
     ids: list[str]
     rows: _Rows
     warnings: _Warnings
+    sizes: _Rows
+    """Bytes of their files, one image after the other."""
+    ends: _Rows
+    """Where those of each end."""
+
+
+_NOTHING = _Found([], np.empty(0, dtype=_ROW), ((),), np.empty(0), np.empty(0))
+
+
+def _sizes(found: _Found) -> Iterator[tuple[str, Sequence[int]]]:
+    start = 0
+    for name, end in zip(found.ids, found.ends.tolist(), strict=True):
+        yield name, found.sizes[start:end].tolist()
+        start = end
 
 
 def _pairs(found: _Found) -> Iterator[tuple[str, bytes]]:
@@ -97,12 +112,19 @@ class Known(Struct, frozen=True, kw_only=True):
         some = list(map(_pairs, self.files.values()))
         return some[0] if len(some) == 1 else merge(*some)
 
+    def sizes(self) -> Iterator[tuple[str, Sequence[int]]]:
+        """Yield the id of each image, sorted, and the bytes of its files.
+
+        They are in the order of its sources; one is that of all sources.
+        """
+        return merge(*map(_sizes, self.files.values()))
+
     def warnings(self) -> Iterator[Problem]:
         """Yield the warnings about them."""
-        for path, (_, rows, warnings) in self.files.items():
+        for path, found in self.files.items():
             # Not by `np.unique`, which loads numpy.ma: 8 ms of each plan.
-            for number in np.flatnonzero(np.bincount(rows["warned"])).tolist():
-                for line, column, rule, message, hint in warnings[number]:
+            for number in np.flatnonzero(np.bincount(found.rows["warned"])).tolist():
+                for line, column, rule, message, hint in found.warnings[number]:
                     yield Problem(
                         path=path, line=line, column=column, rule=rule, message=message, hint=hint
                     )
@@ -124,22 +146,26 @@ def known_images(specs: Sequence[AssetSpec], cache: KnownImages) -> Known:
         kept = _read(cache, path)
         rows = np.frombuffer(kept.rows, dtype=_ROW)
         able, wanted = list[str](), bytearray()
-        owners, paths, folder = array("q"), array("q"), folder_of(path)
-        for spec in images if rows.size else ():
-            if not isinstance(spec, ImageSpec) or spec.project.allowed is not None:
+        owners, paths, sizes = array("q"), array("q"), array("q")
+        folder = folder_of(path)
+        for spec in unmade(images) if rows.size else ():
+            if not isinstance(spec, ImageSpec | Unmade) or spec.project.allowed is not None:
                 continue
             names, stats = _stats(spec, folder, beside)
             if key := keys.of(spec, stats):
                 owners.extend([len(able)] * len(names))
                 paths.extend(map(hash, names))
+                sizes.extend([size for _, _, size, _, _ in stats])
                 able.append(spec.id)
                 wanted += key
         at, is_known = _search(rows, np.frombuffer(wanted, dtype="<u8").reshape(-1, 2))
         if is_known.any():
             those = [name for name, is_one in zip(able, is_known.tolist(), strict=True) if is_one]
-            known.files[path] = _Found(those, rows[at[is_known]], kept.warnings)
-            mine = np.array(paths)[is_known[np.array(owners)]]
-            known.sources.frombytes(mine.tobytes())
+            mine = is_known[np.array(owners)]
+            ends = np.cumsum(np.bincount(owners, minlength=len(able))[is_known])
+            found = _Found(those, rows[at[is_known]], kept.warnings, np.array(sizes)[mine], ends)
+            known.files[path] = found
+            known.sources.frombytes(np.array(paths)[mine].tobytes())
     return known
 
 
@@ -173,7 +199,7 @@ def keep_images(
         return
     keys = _Keys()
     for path, images in _by_file(specs):
-        earlier = known.files.get(path, _Found([], np.empty(0, dtype=_ROW), ((),)))
+        earlier = known.files.get(path, _NOTHING)
         lists = {words: number for number, words in enumerate(earlier.warnings)}
         made = bytearray()
         for number, name in enumerate(ids_of(images)):
@@ -184,7 +210,8 @@ def keep_images(
             if not isinstance(spec, ImageSpec) or spec.project.allowed is not None:
                 continue
             words = tuple(map(_words, resolution.by_image.get(spec.id, ())))
-            key = keys.of(spec, _probed(spec, image, before_ns=known.began_ns))
+            stats = _probed(spec, image, before_ns=known.began_ns)
+            key = keys.of(unmade_one(images, number), stats)
             # The lines of a collection are those of all its images: they are part of the keys.
             is_kept = not words or spec.positions.is_of_collection
             if key and is_kept:
@@ -208,27 +235,27 @@ class _Keys:
     """Digests of all that images are resolved from."""
 
     def __init__(self) -> None:
-        limits = [(limit.name, limit.value) for limit in LIMITS]
-        self._tool = repr((modules_digest(*_ROOMS), maker(), driver_names(), limits)).encode()
+        self._tool = repr((modules_digest(*_ROOMS), maker(), driver_names(), limits())).encode()
         self._shared: dict[tuple[int, int], bytes] = {}
-        self._encode = msgspec.msgpack.Encoder().encode
         names = (name for name in ImageSpec.__struct_fields__ if name not in ImageSpec.beside)
         self._declared = attrgetter(*names)
 
-    def of(self, spec: AssetSpec, stats: list[_Stat]) -> bytes:
+    def of(self, spec: AssetSpec | Unmade, stats: list[_Stat]) -> bytes:
         """Return the key of an image, 16 bytes; none if its spec holds what cannot be encoded.
 
         Args:
-            spec: Its spec.
+            spec: Its spec, or what that is made from.
             stats: Those of its files, in the order of the spec; without any, there is no key.
         """
-        try:
-            data = self._encode((self._declared(spec), stats))
-        except (OverflowError, UnicodeEncodeError):
-            return b""
-        return bytes.fromhex(digest_bytes(self._around(spec) + data)[:32]) if stats else b""
+        if isinstance(spec, Unmade):
+            # All of its sources are one file, which must have had one state.
+            is_one = stats.count(stats[0]) == len(stats) if stats else False
+            data = encoded(spec.made_from, spec.uri, stats[0]) if is_one else b""
+        else:
+            data = encoded(self._declared(spec), stats) if stats else b""
+        return bytes.fromhex(digest_bytes(self._around(spec) + data)[:32]) if data else b""
 
-    def _around(self, spec: AssetSpec) -> bytes:
+    def _around(self, spec: AssetSpec | Unmade) -> bytes:
         """Return a digest of what the images of a collection, or of a project, have in common."""
         project, positions = spec.project, spec.positions
         place = (id(project), id(positions) if positions.is_of_collection else 0)
@@ -264,23 +291,32 @@ def _search(rows: _Rows, wanted: _Rows) -> tuple[_Rows, _Rows]:
     return at, (rows["key"][at] == wanted[:, 0]) & (rows["check"][at] == wanted[:, 1])
 
 
-def _names(spec: ImageSpec, folder: Path) -> list[str]:
+def _names(spec: ImageSpec | Unmade, folder: Path) -> list[str]:
     """Return the paths of the files of an image; none if a source is more, or less, than that."""
-    found = []
-    for tileset in spec.tilesets:
-        for source in tileset.sources:
-            start, name = folder, spec.uri_prefix + source.uris[0]
-            if spec.project.mirrors:
-                location = spec.project.locate(name, folder)
-                start, name = location.folder, location.name
-            if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(OF_RECORDS):
-                return []
-            path = name if name.startswith("/") else f"{start}/{name}"
-            found.append(str(Path(path)) if "./" in name or "//" in name else path)
-    return found
+    if isinstance(spec, Unmade):
+        name = _path(spec.uri, spec.project, folder)
+        return [name] if name else []
+    sources = [source for tileset in spec.tilesets for source in tileset.sources]
+    if any(len(source.uris) > 1 for source in sources):
+        return []
+    uris = (spec.uri_prefix + source.uris[0] for source in sources)
+    found = [_path(uri, spec.project, folder) for uri in uris]
+    return found if all(found) else []
 
 
-def _stats(spec: ImageSpec, folder: Path, beside: Beside) -> tuple[list[str], list[_Stat]]:
+def _path(uri: str, project: Project, folder: Path) -> str:
+    """Return the path of the one local file that a uri surely names; empty if it may be another."""
+    start, name = folder, uri
+    if project.mirrors:
+        location = project.locate(name, folder)
+        start, name = location.folder, location.name
+    if not _LOCAL(name) or name.lower().endswith(OF_RECORDS):
+        return ""
+    path = name if name.startswith("/") else f"{start}/{name}"
+    return str(Path(path)) if "./" in name or "//" in name else path
+
+
+def _stats(spec: ImageSpec | Unmade, folder: Path, beside: Beside) -> tuple[list[str], list[_Stat]]:
     """Return paths and stats of the files of an image; none if not all can be known."""
     names, stats = _names(spec, folder), []
     for name in names:
@@ -290,7 +326,9 @@ def _stats(spec: ImageSpec, folder: Path, beside: Beside) -> tuple[list[str], li
             return names, []
         if not stat.S_ISREG(found.st_mode) or not beside.is_alone(name):
             return names, []
-        stats.append(_of(file_stat(found)))
+        stats.append(
+            (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        )
     return names, stats
 
 

@@ -46,9 +46,18 @@ class Bench:
         self.rule: Any = {
             "kind": "image_collection",
             "id": "many",
-            "for_each": {"files": "scenes/*.tif"},
-            "image": {"id": "{stem}", "bands": [{"id": "landcover"}], "properties": {"v": 1}},
+            "for_each": {
+                "files": "scenes/*.tif",
+                "pattern": "(?P<letter>[a-z])(?P<number>[0-9]+)[.]tif",
+                "csv": {"path": "rows.csv", "key": "name"},
+            },
+            "image": {
+                "id": "{stem}",
+                "bands": [{"id": "landcover"}],
+                "properties": {"v": 1, "cell": "{cell}", "letter": "{letter}"},
+            },
         }
+        self.cells = dict.fromkeys(range(COUNT), "1")
         self.documents: list[Any] = [
             {
                 "id": f"single/n{number}",
@@ -78,6 +87,9 @@ class Bench:
         text = yaml.safe_dump(self.rule, sort_keys=False)
         (self.folder / "rule.yaml").write_text(self.header + text)
         (self.folder / "single.yaml").write_text(yaml.safe_dump_all(self.documents))
+        names = [f"{letter}{n}.tif" for n in range(1001) for letter in "nm"]
+        rows = [f"{name},{self.cells.get(int(name[1:-4]), 0)}" for name in names]
+        (self.folder / "rows.csv").write_text("\n".join(["name,cell", *rows]))
 
     def request(self, store: Path | None = None, **more: Any) -> Request:
         paths = [self.folder / "rule.yaml", self.folder / "single.yaml"]
@@ -206,6 +218,48 @@ def change_rule(bench: Bench) -> None:
     bench.rule["image"]["properties"]["v"] += 1
 
 
+def change_cell(bench: Bench) -> None:
+    """A cell of one image."""
+    bench.cells[2] += "1"
+
+
+def change_type_of_cells(bench: Bench) -> None:
+    """As text, all images have another property."""
+    bench.rule["image"]["properties"]["cell"] = "{cell:text}"
+
+
+def change_groups(bench: Bench) -> None:
+    """The same names give other fields."""
+    bench.rule["for_each"]["pattern"] = "(?P<letter>[a-z][0-9]*?)(?P<number>[0-9])[.]tif"
+
+
+def widen_groups(bench: Bench) -> None:
+    """Every image has another letter."""
+    bench.rule["for_each"]["pattern"] = "(?P<letter>[a-z][0-9]+)(?P<number>)[.]tif"
+
+
+def change_template(bench: Bench) -> None:
+    bench.rule["image"]["properties"]["letter"] += "{number}"
+
+
+def change_ids(bench: Bench) -> None:
+    """All images have other ids; a file keeps its fields."""
+    bench.rule["image"]["id"] = "{letter}_{number}"
+
+
+def widen_numbers(bench: Bench) -> None:
+    """Numbers of four digits come after those of three, and before them as text."""
+    for number in (999, 1000):
+        bench.write(f"scenes/n{number}.tif", number)
+
+
+def rewrite_with_equal_size(bench: Bench) -> None:
+    path = bench.folder / "scenes/n4.tif"
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(data)
+
+
 def change_policy(bench: Bench) -> None:
     """It also takes away a warning."""
     bench.rule["image"]["bands"][0]["pyramiding_policy"] = "MODE"
@@ -256,8 +310,9 @@ def publish(bench: Bench) -> None:
 STEPS: tuple[Callable[[Bench], None], ...] = (
     rewrite, rewrite_single, touch, rewrite_with_old_times, swap, rename, add, remove,
     remove_single, add_sidecar, change_sidecar, remove_sidecar, add_mask, change_rule,
-    change_policy, add_check, add_failing_check, add_comment, change_document, silence,
-    link, damage_cache, publish,
+    change_cell, change_type_of_cells, change_groups, widen_groups, change_template, change_ids,
+    widen_numbers, rewrite_with_equal_size, change_policy, add_check, add_failing_check,
+    add_comment, change_document, silence, link, damage_cache, publish,
 )  # fmt: skip
 
 
@@ -275,8 +330,9 @@ def copied(first: Bench, folder: Path) -> Bench:
     shutil.copytree(first.folder, folder)
     bench = Bench.__new__(Bench)
     bench.__dict__.update(first.__dict__)
-    bench.rule = yaml.safe_load(yaml.safe_dump(first.rule))
+    bench.rule = yaml.safe_load(yaml.safe_dump(first.rule, sort_keys=False))
     bench.documents = yaml.safe_load(yaml.safe_dump(first.documents))
+    bench.cells = dict(first.cells)
     bench.folder = folder
     return bench
 
@@ -411,3 +467,14 @@ def test_another_mirror_has_other_files(first: Bench, tmp_path: Path) -> None:
     planned = agree(bench)
     assert planned is not None
     assert planned.plan.count(Op.UPDATE) == COUNT
+
+
+def test_only_the_image_of_a_changed_cell_is_resolved(first: Bench, tmp_path: Path) -> None:
+    bench = copied(first, tmp_path / "bench")
+    agree(bench)
+    change_cell(bench)
+    bench.write_specs()
+    planned = plan_specs(bench.request())
+    assert [change.id for change in planned.plan.changed] == ["many/n2"]
+    assert len(planned.kept.kept.ids) == 2 * COUNT - 1
+    assert [asset.id for asset in planned.resolved.resolution.assets] == ["many/n2"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -14,7 +15,8 @@ from pydantic_core import PydanticCustomError
 from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.deadline import OverdueError, deadline
-from geobatch.declare.collections.images import Images, may_be_made
+from geobatch.declare.collections.images import Images, Rule, RuleImages, by_id, may_be_made
+from geobatch.declare.collections.inputs import encoded, rule_digest
 from geobatch.declare.collections.maker import Maker
 from geobatch.declare.collections.optional import prepare_optional, without_absent
 from geobatch.declare.collections.placeholders import are_matches
@@ -26,6 +28,7 @@ from geobatch.declare.collections.template import (
     field_of,
 )
 from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
+from geobatch.declare.fields.values import refuse
 from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import (
     folder_of,
@@ -38,10 +41,12 @@ from geobatch.declare.files.find import (
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import did_you_mean, listed, show
 from geobatch.declare.loading.enough import MAX_HINTED
+from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.confine import outside
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import Loc, Positions, RasterSpec
 from geobatch.errors import InternalError, Problem
+from geobatch.model.digest import digest_parts
 from geobatch.model.limits import PATTERN_SECONDS
 
 R = TypeVar("R", bound=RasterSpec)
@@ -62,7 +67,7 @@ class Match(Struct, frozen=True):
     @property
     def fields(self) -> Fields:
         """Its fields."""
-        name = os.path.basename(self.uri)  # noqa: PTH119 - by the thousand
+        name = self.uri[self.uri.rfind("/") + 1 :]  # by the million
         stem = os.path.splitext(name)[0]  # noqa: PTH122 - likewise
         return {"file": self.uri, "name": name, "stem": stem, **dict(self.own)}
 
@@ -78,6 +83,8 @@ class Collection(Struct, kw_only=True):
     """Of the document."""
     project: Project = NO_PROJECT
     """What holds for all specs of the project."""
+    cache: SpecCache = field(default_factory=SpecCache)
+    """Rules in which earlier runs found no mistake."""
     problems: list[Problem] = field(default_factory=list)
     """What was found."""
     _rows: Rows | None = None
@@ -147,6 +154,15 @@ class Collection(Struct, kw_only=True):
             base = replace(base, positions=replace(base.positions, is_of_matches=True))
         maker = Maker(base=base, templates=templates, columns=self._columns)
         made = Images[R](is_held=is_held or not may_be_made(base, templates, uris))
+        digest = b"" if made.is_held else rule_digest(self.id, base, templates, self._columns)
+        rule = Rule(base=base, digest=digest, own=self._own, image=partial(self._made, maker))
+        inputs, ids = (
+            self._inputs(maker, rule, uris) if digest and self.cache.is_open else (b"", [])
+        )
+        found = self.cache.rule(self.positions.path, self.id, inputs) if inputs else None
+        if found is not None and all(0 <= number < len(ids) for number in found):
+            ids, uris = by_id(ids, uris)
+            return RuleImages(rule=rule, ids=ids, uris=uris, samples=found)
         kinds: dict[str, tuple[Match, Plain]] = {}
         for uri in uris:
             match = self.matched(uri)
@@ -166,7 +182,10 @@ class Collection(Struct, kw_only=True):
             self._report_file(("image", "id"), "duplicate-asset", message, self.matched(uri), hint)
         self._count_rest()
         if not made.is_held:
-            return made.large(self.positions.path, lambda uri: self._made(maker, uri))
+            large = made.large(rule)
+            if inputs and not self.problems:
+                self.cache.put_rule(self.positions.path, self.id, inputs, large.samples)
+            return large
         images = made.held()
         if any(tileset.is_optional for tileset in base.tilesets):
             prepare_optional(images, folder)
@@ -175,6 +194,31 @@ class Collection(Struct, kw_only=True):
 
     def _made(self, maker: Maker[R], uri: str) -> R:
         return maker.image(self.id, self.matched(uri).fields)
+
+    def _own(self, uri: str) -> tuple[tuple[str, str | None], ...]:
+        return self.matched(uri).own
+
+    def _inputs(self, maker: Maker[R], rule: Rule, uris: list[str]) -> tuple[bytes, list[str]]:
+        """Return a digest of all that images are made from, and their ids, not checked.
+
+        The digest is empty if there is no use for it, if it cannot be computed, or if an id cannot
+        be made.
+        """
+        ids: list[str] = []
+        if not rule.digest or not self.cache.is_open:
+            return b"", ids
+
+        def parts() -> Iterator[bytes]:
+            yield rule.digest
+            for uri in uris:
+                match = self.matched(uri)
+                ids.append(maker.id_of(self.id, match.fields))
+                yield encoded(uri, match.own) or refuse("encoding", "the name is not UTF-8")
+
+        try:
+            return bytes.fromhex(digest_parts(parts())), ids
+        except PydanticCustomError:
+            return b"", []
 
     def _check_kinds(
         self, image: RasterSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
@@ -260,7 +304,7 @@ class Collection(Struct, kw_only=True):
 
     def match(self, uri: str) -> Match | None:
         """Return a file with its fields; None if it does not match, which may be reported."""
-        name = os.path.basename(uri)  # noqa: PTH119 - by the thousand
+        name = uri[uri.rfind("/") + 1 :]  # by the million
         own: dict[str, str | None] = {}
         patterns = self.rule.pattern
         if patterns:

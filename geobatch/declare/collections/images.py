@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import count
+from operator import eq
 from typing import Any, Generic, TypeVar
 
-from geobatch.declare.spec_list import MadeSpecs
+from msgspec import Struct
+
+from geobatch.declare.spec_list import MadeSpecs, Unmade
 from geobatch.declare.specs import ImageSpec, Loc, RasterSpec
 from geobatch.model.sources.declared import OF_RECORDS
 
@@ -18,39 +22,64 @@ _Kinds = tuple[tuple[str, bool], ...]
 """Properties by name, and whether they are text."""
 
 
+Own = tuple[tuple[str, str | None], ...]
+"""Fields of a file by name, without those that follow from its uri."""
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """What makes the images of a rule."""
+
+    base: RasterSpec
+    """The image, with stand-ins where templates are."""
+    digest: bytes
+    """Of all that the images have in common; empty if there is none."""
+    own: Callable[[str], Own]
+    """Returns the fields of a file."""
+    image: Callable[[str], Any]
+    """Makes the image of a file."""
+
+
 class RuleImages(MadeSpecs):
     """The images of a rule that matches many files, of which each is the source of one image."""
 
-    __slots__ = ("_image", "uris")
+    __slots__ = ("_rule", "uris")
 
     def __init__(
         self,
         *,
-        path: str,
+        rule: Rule,
         ids: Sequence[str],
         uris: Sequence[str],
         samples: Sequence[int],
-        image: Callable[[str], ImageSpec],
     ) -> None:
         """Make nothing yet.
 
         Args:
-            path: Spec file, as the user named it.
+            rule: What makes them.
             ids: Their ids, sorted.
             uris: The file of each.
             samples: See `MadeSpecs`.
-            image: Makes the image of a file.
         """
-        self.path = path
+        self.path = rule.base.path
         self.ids = ids
         self.uris = uris
         """The file of each, as the rule spells it."""
         self.samples = samples
-        self._image = image
+        self._rule = rule
 
     def made(self, number: int) -> ImageSpec:
         """Make a spec; see `MadeSpecs.made`."""
-        return self._image(self.uris[number])
+        found: ImageSpec = self._rule.image(self.uris[number])
+        return found
+
+    def unmade(self, number: int) -> ImageSpec | Unmade:
+        """Return what a spec is made from; see `MadeSpecs.unmade`."""
+        rule, uri = self._rule, self.uris[number]
+        if not rule.digest:
+            return self.made(number)
+        base = rule.base
+        own = rule.own(uri)
+        return Unmade(self.ids[number], base.project, base.positions, uri, (rule.digest, own))
 
 
 def may_be_made(base: RasterSpec, templates: Collection[Loc], uris: Sequence[str]) -> bool:
@@ -109,11 +138,16 @@ class Images(Generic[R]):
         """Return them, sorted by id."""
         return sorted(self._images, key=lambda image: image.id)
 
-    def large(self, path: str, image: Callable[[str], Any]) -> RuleImages:
+    def large(self, rule: Rule) -> RuleImages:
         """Return them sorted by id, to be made when they are asked for; see `RuleImages`."""
-        ids, uris = self._ids, self._uris
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        if order != list(range(len(ids))):
-            ids, uris = [ids[n] for n in order], [uris[n] for n in order]
+        ids, uris = by_id(self._ids, self._uris)
         samples = [bisect_left(ids, name) for name in sorted(self._first.values())]
-        return RuleImages(path=path, ids=ids, uris=uris, samples=samples, image=image)
+        return RuleImages(rule=rule, ids=ids, uris=uris, samples=samples)
+
+
+def by_id(ids: list[str], uris: list[str]) -> tuple[list[str], list[str]]:
+    """Return ids and the uri of each, sorted by id."""
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    if all(map(eq, order, count())):
+        return ids, uris
+    return [ids[n] for n in order], [uris[n] for n in order]

@@ -54,7 +54,7 @@ class Maker(Generic[R]):
         """Return the image of a file."""
         self.at = ("id",)
         made = self._same.copy()
-        made["id"] = check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
+        made["id"] = check_asset_id(self.id_of(folder, fields))
         for name, template in self._texts:
             self.at = (name,)
             made[name] = _PARSERS[name](template.text(fields))
@@ -71,6 +71,10 @@ class Maker(Generic[R]):
             ]
         )
         return type(self.base)(**made)
+
+    def id_of(self, folder: str, fields: Fields) -> str:
+        """Return the id of the image of a file, not checked."""
+        return f"{folder}/{self.templates['id',].text(fields)}"
 
     def _filled(self, fields: Fields) -> tuple[tuple[str, Plain], ...]:
         found: list[tuple[str, Plain]] = []

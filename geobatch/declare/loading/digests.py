@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from geobatch.declare.spec_set import SpecSet
+from geobatch.declare.specs import AssetSpec
 from geobatch.model.digest import Digest, digest_bytes
 
 
-def spec_digests(specs: SpecSet) -> dict[str, tuple[str, Digest]]:
-    """Return (spec file as the user named it, digest of the spec) by asset id.
+def spec_digest(spec: AssetSpec) -> tuple[str, Digest]:
+    """Return the spec file, as the user named it, and the digest of a spec.
 
     The digest is over the normalised spec, in which a glob stands as it is written. It serves to
     say which spec changed; equal ones are equal for one version of geobatch only.
     """
-    return {
-        spec.id: (spec.path, digest_bytes(repr(spec).encode(errors="surrogatepass")))
-        for spec in specs.specs
-    }
+    return spec.path, digest_bytes(repr(spec).encode(errors="surrogatepass"))

@@ -26,6 +26,7 @@ from geobatch.declare.fields.manifest import Manifest, Part
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.fields.values import parse_kind
 from geobatch.declare.hints import did_you_mean, kind_of, placeholder_hint, show
+from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import (
     AssetSpec,
@@ -72,7 +73,9 @@ class Draft(Struct, frozen=True, kw_only=True):
     """The collection, if the document declares one."""
 
 
-def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
+def draft(
+    root: Node, *, path: str, project: Project = NO_PROJECT, cache: SpecCache | None = None
+) -> Draft:
     """Read a document; of a collection, also the names of its files and its table.
 
     A wrong part is reported and removed, and the rest is checked without it, so that one
@@ -82,6 +85,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         root: The document.
         path: Its file, as the user named it.
         project: What holds for all specs of its project.
+        cache: Rules of collections in which earlier runs found no mistake.
     """
     if not isinstance(root, MappingNode):
         got = kind_of(root.value) if isinstance(root, ScalarNode) else "a list"
@@ -93,7 +97,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     if problem is not None:
         return Draft(problems=(problem,))
     if document_part(root) is CollectionManifest:
-        return _collection(root, path, project)
+        return _collection(root, path, project, cache or SpecCache())
     if document_part(root) is TableManifest:
         return _table(root, path, project)
     checked = check_fields(root, Manifest, path)
@@ -165,7 +169,7 @@ def check_fields(root: MappingNode, part: type[P], path: str) -> Checked[P]:
             )
 
 
-def _collection(root: MappingNode, path: str, project: Project) -> Draft:
+def _collection(root: MappingNode, path: str, project: Project, cache: SpecCache) -> Draft:
     checked = check_fields(root, CollectionManifest, path)
     found, positions = checked.value, checked.shape.positions
     if found is None:
@@ -198,7 +202,9 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
     rule = found.for_each
     if rule is None or any(loc[0] == "for_each" for loc in checked.lost):
         return Draft(problems=tuple(problems), collection=named)
-    collection = Collection(id=named.id, rule=rule, positions=positions, project=project)
+    collection = Collection(
+        id=named.id, rule=rule, positions=positions, project=project, cache=cache
+    )
     uris = collection.files()
     if collection.has_fields:
         collection.check_names(checked.templates)

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from geobatch.declare.loading.document import draft
 from geobatch.declare.loading.enough import is_enough, limited
 from geobatch.declare.loading.similar import SimilarDocuments
+from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.project import Project
 from geobatch.declare.spec_list import MadeSpecs
 from geobatch.declare.specs import AssetSpec, CollectionSpec
@@ -35,7 +36,8 @@ class FileDraft(Struct, kw_only=True):
 class Drafting:
     """Reads the files of one load."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: SpecCache) -> None:
+        self._cache = cache
         self._similar: dict[int, SimilarDocuments] = {}
 
     def file(self, data: bytes, *, path: str, project: Project) -> FileDraft:
@@ -56,7 +58,7 @@ class Drafting:
             if isinstance(found, AssetSpec):
                 made.specs.append(found)
                 continue
-            one = draft(found, path=path, project=project)
+            one = draft(found, path=path, project=project, cache=self._cache)
             made.problems += one.problems
             if isinstance(one.specs, MadeSpecs):
                 made.large.append(one.specs)

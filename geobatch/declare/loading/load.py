@@ -99,7 +99,7 @@ def drafts(
             held += found
             continue
         if drafting is None:
-            drafting = loading.Drafting()
+            drafting = loading.Drafting(cached)
         made = drafting.file(data, path=str(path), project=project)
         held += made.specs
         large += made.large

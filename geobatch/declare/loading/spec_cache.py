@@ -7,6 +7,7 @@ version of geobatch finds what was cached for something else.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -55,6 +56,27 @@ class SpecCache:
     def put_specs(self, path: str, data: bytes, specs: list[AssetSpec], project: Project) -> None:
         """Cache the specs of a file that has no problem and declares no collection."""
         self._put(path, data, project.keeps_prefix, tuple(map(_Cached.of, specs)))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a cache."""
+        return self._cache is not None
+
+    def rule(self, path: str, collection_id: str, inputs: bytes) -> tuple[int, ...] | None:
+        """Return the numbers of samples of a collection without mistakes, or None if not known.
+
+        Args:
+            path: Its file, as the user named it.
+            collection_id: Its id.
+            inputs: A digest of all that its images are made from.
+        """
+        return self._get(f"{path}#{collection_id}", inputs, False, tuple[int, ...])
+
+    def put_rule(
+        self, path: str, collection_id: str, inputs: bytes, samples: Sequence[int]
+    ) -> None:
+        """Cache the numbers of samples of a collection without mistakes."""
+        self._put(f"{path}#{collection_id}", inputs, False, tuple(samples))
 
     def project(self, path: str, data: bytes) -> Project | None:
         """Return what a project file without problems says, or None if it must be read."""

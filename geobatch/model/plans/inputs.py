@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
 from msgspec import Struct
@@ -60,34 +60,40 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
 
 def inputs_of(
-    plan: Plan, assets: Iterable[Asset], *, specs: Mapping[str, tuple[str, Digest]], tool: str
+    plan: Plan,
+    assets: Iterable[Asset],
+    kept: Iterable[AssetInput],
+    *,
+    specs: Callable[[str], tuple[str, Digest]],
+    tool: str,
 ) -> Inputs:
     """Return the inputs of a plan.
 
     Args:
         plan: The plan.
-        assets: The assets that the plan covers, or more; each is needed for a moment only.
-        specs: (spec file, digest of the spec) by asset id.
+        assets: The resolved assets that the plan covers, or more.
+        kept: The inputs of those that it keeps, and that were not resolved.
+        specs: Returns the spec file, and the digest of the spec, of an asset id.
         tool: Version of geobatch.
     """
     covered = {change.id for change in plan.changes}
-    found = (
-        AssetInput(
-            id=asset.id,
-            path=specs[asset.id][0],
-            spec=specs[asset.id][1],
-            fingerprint=asset_fingerprint(asset),
-            sources=tuple(_source_inputs(asset)),
-        )
-        for asset in assets
-        if asset.id in covered
-    )
+    found = [_asset_input(one, specs(one.id)) for one in assets if one.id in covered]
     return Inputs(
         store_id=plan.store_id,
         base_commit=plan.base_commit,
         tool=tool,
-        assets=tuple(sorted(found, key=attrgetter("id"))),
+        assets=tuple(sorted([*found, *kept], key=attrgetter("id"))),
         deleted=tuple(change.id for change in plan.changed if change.op is Op.DELETE),
+    )
+
+
+def _asset_input(asset: Asset, spec: tuple[str, Digest]) -> AssetInput:
+    return AssetInput(
+        id=asset.id,
+        path=spec[0],
+        spec=spec[1],
+        fingerprint=asset_fingerprint(asset),
+        sources=tuple(_source_inputs(asset)),
     )
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import SpecSet
-from geobatch.model.assets.asset import Asset
+from geobatch.declare.loading.digests import spec_digest
+from geobatch.format.documents import decode_sources
 from geobatch.model.assets.image import Raster
+from geobatch.model.digest import DIGEST_BYTES
+from geobatch.model.plans.inputs import AssetInput, SourceInput
 from geobatch.model.published import Head
 from geobatch.planner import Fingerprints, Kept, grid_results, keep
 from geobatch.resolve import resolve
-from geobatch.resolve.known import keep_images
+from geobatch.resolve.known import Known, keep_images
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.tilestore import TileStore
 from geobatch.workflow.planning.locations import set_locations
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_late
-
-_AT_A_TIME = 1000
 
 
 class KeptImages(Struct, frozen=True, kw_only=True):
@@ -28,19 +31,36 @@ class KeptImages(Struct, frozen=True, kw_only=True):
 
     kept: Kept = Kept()
     """Their ids and fingerprints."""
+    known: Known = Known()
+    """All known images."""
     specs: SpecSet = SpecSet(specs=())
     """All specs."""
     request: Request | None = None
     """What was asked for."""
 
-    def assets(self) -> Iterator[Asset]:
-        """Resolve them, some at a time, as their sources are now."""
-        if self.request is None:
+    def inputs(self) -> Iterator[AssetInput]:
+        """Yield what they are made from, sorted by id; their documents say which sources.
+
+        Raises:
+            StoreError: A document cannot be read.
+        """
+        if self.request is None or not self.kept.ids:
             return
-        with SourceCache(self.request.store) as cache:
-            for start in range(0, len(self.kept.ids), _AT_A_TIME):
-                some = self.specs.named(self.kept.ids[start : start + _AT_A_TIME])
-                yield from resolve(some, workers=self.request.workers, cache=cache).assets
+        step, documents, sizes = DIGEST_BYTES, self.kept.documents, self.known.sizes()
+        with closing(TileStore.open(self.request.store)) as store:
+            for number, (name, fingerprint) in enumerate(self.kept.items()):
+                stored = documents[step * number : step * number + step].hex()
+                found = decode_sources(store.objects.get(stored), name=f"document `{stored}`")
+                own = next(some for one, some in sizes if one == name)
+                each = [own[0]] * len(found) if len(own) == 1 else own
+                path, spec = spec_digest(self.specs.spec(name))
+                sources = tuple(
+                    SourceInput(uri=uri, digest=digest, size=size)
+                    for (uri, digest), size in zip(found, each, strict=True)
+                )
+                yield AssetInput(
+                    id=name, path=path, spec=spec, fingerprint=fingerprint, sources=sources
+                )
 
 
 def kept_images(
@@ -71,7 +91,8 @@ def kept_images(
     resolve_all = partial(resolve, workers=request.workers, cache=cache)
     found = resolve_late(resolved, late, request, resolve_all)
     located = set_locations(found, base, head=head, request=request)
-    images = KeptImages(kept=kept, specs=resolved.specs, request=request)
+    known = resolved.known or Known()
+    images = KeptImages(kept=kept, known=known, specs=resolved.specs, request=request)
     return replace(found, resolution=located), images, head
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from geobatch.declare import RasterSpec, SpecSet
 from geobatch.declare.checks.lint import ignored_allow, lost_claims, mixed_types
 from geobatch.declare.collections.optional import absent_warnings
-from geobatch.declare.loading.digests import spec_digests
+from geobatch.declare.loading.digests import spec_digest
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.declare.spec_list import held, samples
 from geobatch.errors import Problem
@@ -99,9 +98,14 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs; they say later which input differs."""
-        specs = spec_digests(self.resolved.specs)
-        assets = chain(self.resolved.resolution.assets, self.kept.assets())
-        return inputs_of(self.plan, assets, specs=specs, tool=VERSION)
+        specs = self.resolved.specs
+        return inputs_of(
+            self.plan,
+            self.resolved.resolution.assets,
+            self.kept.inputs(),
+            specs=lambda name: spec_digest(specs.spec(name)),
+            tool=VERSION,
+        )
 
 
 @without_collecting()
