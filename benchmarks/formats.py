@@ -2,13 +2,15 @@
 
     uv run --group bench python benchmarks/formats.py [--runs 3] [--size N] [--only NAME ...]
 
-The rows of several runs are kept in the folder of work; the table has all of one size.
+The rows of several runs are kept in the folder of work, against each rival those of the last one;
+the table has all of one size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +78,7 @@ class Run:
                 name: {
                     "wall": median(one.rival.cost.wall for one in several),
                     "cpu": median(one.rival.cost.cpu for one in several),
+                    "own_cpu": median(one.geobatch.cost.cpu for one in several),
                     "ratios": [one.ratio for one in several],
                 }
                 for name, several in pairs.items()
@@ -131,51 +134,47 @@ def check(rival: Rival, output: Path, expected: Sequence[tuple[int, ...]]) -> No
         raise CommandError(f"{rival.name} made levels of {found}, geobatch {expected}")
 
 
-def report(rows: Sequence[dict[str, Any]], *, size: int, runs: int, medium: str) -> str:
+def report(rows: Sequence[dict[str, Any]], *, size: int, media: str) -> str:
     """Return the page."""
     header = ["", "file MB", "geobatch s (CPU)"]
     header += [f"{SHORT[rival.name]} s (CPU)" for rival in CHOSEN]
-    header += [f"/ {SHORT[rival.name]}" for rival in CHOSEN]
-    lines = []
+    lines, ratios = [], []
     for row in rows:
         found = [row["rivals"].get(rival.name) for rival in CHOSEN]
-        lines.append(
-            [
-                row["title"],
-                f"{row['file']:.0f}",
-                f"{row['wall']:.2f} ({row['cpu']:.2f})",
-                *(
-                    "none" if one is None else f"{one['wall']:.2f} ({one['cpu']:.2f})"
-                    for one in found
-                ),
-                *("" if one is None else f"{median(one['ratios']):.2f}" for one in found),
-            ]
+        own = f"{row['wall']:.2f} ({row['cpu']:.2f})"
+        lines.append([row["title"], f"{row['file']:.0f}", own, *map(_cost, found)])
+        ratios.append(
+            [row["title"], *(cell(one) for one in found for cell in (_ratio, _cpu_ratio))]
         )
     facts = "\n".join(f"- {name}: {value}" for name, value in machine_facts())
-    each = [
-        [
-            row["title"],
-            *(
-                ", ".join(f"{ratio:.2f}" for ratio in row["rivals"][rival.name]["ratios"])
-                if rival.name in row["rivals"]
-                else ""
-                for rival in CHOSEN
-            ),
-        ]
-        for row in rows
-    ]
+    against = [name for rival in CHOSEN for name in (f"/ {SHORT[rival.name]}", "CPU")]
     return (
         "# Formats\n\n"
         "Written by `benchmarks/formats.py`; what is compared, and how: [README.md](README.md).\n\n"
-        f"Whole processes, one after the other; measured runs of each pair: {runs}, after one "
-        f"round that counts for nothing; files and\noutputs on {medium}. The relief has 4 bands of "
-        f"{size} x {size} uint16, RGB 3 bands of {2 * size} x {2 * size} uint8, the floats\n2 "
-        f"bands of {size} x {size}, the classes 1 band of {2 * size} x {2 * size}. Ratios are wall "
-        f"seconds of geobatch / the rival's, medians\nof pairs. dask has no majority in a few "
-        f"lines.\n\n{facts}\n\n"
-        f"{table(header, lines)}\n\n## Each pair\n\n"
-        f"{table(['', *(f'/ {SHORT[rival.name]}' for rival in CHOSEN)], each)}\n"
+        f"Whole processes, one after the other, after one round that counts for nothing. {media}\n"
+        f"The relief has 4 bands of {size} x {size} uint16, RGB 3 bands of {2 * size} x {2 * size} "
+        f"uint8, the floats 2 bands of\n{size} x {size}, the classes 1 band of {2 * size} x "
+        f"{2 * size}. dask has no majority in a few lines.\n\n{facts}\n\n"
+        f"## Seconds\n\n{table(header, lines)}\n\n"
+        "## Ratios\n\nWall seconds of geobatch / the rival's: the median of the pairs, and each; "
+        "and the ratio of the medians of CPU\nseconds in the same pairs.\n\n"
+        f"{table(['', *against], ratios)}\n"
     )
+
+
+def _cost(found: dict[str, Any] | None) -> str:
+    return "none" if found is None else f"{found['wall']:.2f} ({found['cpu']:.2f})"
+
+
+def _ratio(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    each = ", ".join(f"{ratio:.2f}" for ratio in found["ratios"])
+    return f"{median(found['ratios']):.2f}: {each}"
+
+
+def _cpu_ratio(found: dict[str, Any] | None) -> str:
+    return "" if found is None else f"{found['own_cpu'] / found['cpu']:.2f}"
 
 
 def main() -> int:
@@ -187,10 +186,12 @@ def main() -> int:
     parser.add_argument("--against", nargs="+", choices=[*SHORT], default=[*SHORT])
     parser.add_argument("--timeout", type=float, default=120, help="seconds for each process")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of rasters and outputs")
-    parser.add_argument("--medium", default="the disk", help="what the report calls that folder")
+    parser.add_argument("--outputs", type=Path, help="folder in memory for outputs")
     parser.add_argument("--output", type=Path, help="write the report here")
     arguments = parser.parse_args()
     bench = Bench(interleave="pixel", timeout=arguments.timeout, work=arguments.work)
+    if arguments.outputs is not None:
+        bench.outputs, bench.room = arguments.outputs, math.inf  # each run's is deleted at once
     kept = arguments.work / f"formats_{arguments.size}.json"
     rows: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     try:
@@ -199,7 +200,9 @@ def main() -> int:
                 continue
             source = make_format(chosen, directory=arguments.work, size=arguments.size)
             run = Run(bench, chosen, source, against=arguments.against)
-            rows[chosen.name] = run.measure(arguments.runs)
+            before = rows.get(chosen.name, {}).get("rivals", {})
+            row = rows[chosen.name] = run.measure(arguments.runs)
+            row["rivals"] = before | row["rivals"]
             kept.write_text(json.dumps(rows))
             ratios = {name: one["ratios"] for name, one in rows[chosen.name]["rivals"].items()}
             print(f"{chosen.name}: {rows[chosen.name]['wall']:.2f} s; {ratios}", file=sys.stderr)
@@ -209,7 +212,9 @@ def main() -> int:
     finally:
         bench.clear()
     ordered = [rows[one.name] for one in FORMATS if one.name in rows]
-    text = report(ordered, size=arguments.size, runs=arguments.runs, medium=arguments.medium)
+    outputs = "on a disk" if arguments.outputs is None else "in memory"
+    media = f"Files are on a disk, and in\nthe page cache; outputs are {outputs}."
+    text = report(ordered, size=arguments.size, media=media)
     print(text)
     if arguments.output:
         arguments.output.write_text(text)

@@ -109,6 +109,7 @@ class Bench:
         self.timeout = timeout
         self.work = work
         self.outputs = work / "output"
+        self.room: float = ROOM
         self.number = 0
         self.logs = work / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,8 @@ class Bench:
         Nothing is deleted while there is room: for minutes after, ext4 makes new files slowly.
         """
         self.number += 1
-        if shutil.disk_usage(self.work).free < ROOM:
+        self.outputs.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.outputs).free < self.room:
             self.clear()
         os.sync()
 

@@ -27,7 +27,7 @@ REGION_BYTES = 64 << 20
 """Most bytes of values and masks that the level-0 pixels of a region may take."""
 SHARED_BYTES = 192 << 20
 """The same of one tile, if the bands of a source share their blocks."""
-STRIP_BYTES = 48 << 20
+STRIP_BYTES = 96 << 20
 """Most bytes of full-width strips that the rows of a region may span, so that they are kept for the
 next region of the same rows."""
 

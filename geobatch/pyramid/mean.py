@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -70,8 +72,6 @@ def _integer_mean(values: Values, out: Values) -> None:
 
 def _weighted(members: list[Values], masks: list[Mask]) -> Values:
     dtype = members[0].dtype
-    if dtype.kind == "f":
-        return _weighted_floats(members, masks)
     if dtype.itemsize == 8:
         return _weighted_longs(members, masks)
     # 4 x 255 x 65,535, doubled, is less than 2^31.
@@ -84,28 +84,54 @@ def _weighted(members: list[Values], masks: list[Mask]) -> Values:
     return mean
 
 
-def _weighted_floats(members: list[Values], masks: list[Mask]) -> Values:
-    heaviest = masks[0]
-    for mask in masks[1:]:
-        heaviest = np.maximum(heaviest, mask)
+def _masked_floats(values: Values, mask: Mask, out: Values, weights: Mask) -> None:
+    """Take the weighted mean of floats: sums of float64, in row-major order of the group."""
+    clean = values.copy()
+    # Minus zero changes no sum.
+    np.copyto(clean, clean.dtype.type(-0.0), where=mask == 0)
+    members, masks = members_of(clean), members_of(mask)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if int((mask + np.uint8(1)).max()) <= 1:  # all are 0 or 255
+            summed = _sum(members, np.float64)
+            total = _sum((one & np.uint8(1) for one in masks), np.uint8)
+        else:
+            parts = _parts(masks, is_whole=values.itemsize < 8)
+            weighted = map(partial(np.multiply, dtype=np.float64), members, parts)
+            summed = _sum(weighted, np.float64)
+            total = _sum(parts, np.uint16 if parts[0].dtype.kind == "u" else np.float64)
+        is_masked = total == 0
+        total[is_masked] = 1
+        summed /= total
+        out[:] = summed
+    np.maximum(weights, ~is_masked, out=weights)
+
+
+def _parts(masks: list[Mask], *, is_whole: bool) -> list[npt.NDArray[Any]]:
+    """Return what pixels are multiplied by.
+
+    Equal weights drop out, so that a lone value stays what it is: they are 1. Others stay whole
+    numbers where no sum of float64 can overflow. Else they are parts of 256, which rounds nothing,
+    and lets no sum overflow that the plain one would not.
+    """
+    heaviest = reduce(np.maximum, masks)
     is_even = np.ones(heaviest.shape, dtype=np.bool_)
     for mask in masks:
         is_even &= (mask == 0) | (mask == heaviest)
-    # Equal weights drop out, so that a lone value stays what it is; others are taken as parts of
-    # 256, which rounds nothing and lets no sum overflow that the plain one would not.
-    weights = [np.where(is_even, mask > 0, mask / 256.0) for mask in masks]
-    with np.errstate(over="ignore", invalid="ignore"):
-        # In row-major order: sums of floats depend on it. Minus zero changes no sum.
-        terms = (
-            np.where(weight > 0, member, -0.0).astype(np.float64) * weight
-            for member, weight in zip(members, weights, strict=True)
-        )
-        summed, total = next(terms), weights[0]
-        for term, weight in zip(terms, weights[1:], strict=True):
-            summed += term
-            total = total + weight
-        mean: Values = (summed / np.where(total > 0, total, 1)).astype(members[0].dtype)
-        return mean
+    most = np.where(is_even, np.uint8(1), np.uint8(255))
+    weights = [np.minimum(mask, most) for mask in masks]
+    if is_whole:
+        return list(weights)
+    part = np.where(is_even, 1.0, 1.0 / 256)
+    return [weight * part for weight in weights]
+
+
+def _sum(parts: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a sum, from the first to the last."""
+    left = iter(parts)
+    total = next(left).astype(dtype)
+    for part in left:
+        total += part
+    return total
 
 
 def _weighted_longs(members: list[Values], masks: list[Mask]) -> Values:
@@ -137,6 +163,7 @@ MEAN = Reducer(
     resampling="average",
     unweighted=_unweighted,
     weighted=_weighted,
+    masked_floats=_masked_floats,
     makes_values=True,
     mixes_classes=True,
 )

@@ -97,12 +97,15 @@ def _reduce_groups(
     elif mask is not None and not mask.max():
         out[:] = fill
         return np.zeros(out.shape, dtype=np.uint8)
-    reducer.unweighted(values, out)
     weights: Mask | None = None
     if mask is not None:
         weights = np.empty(out.shape, dtype=np.uint8)
         mask_reducer(policy).unweighted(mask, weights)
-        if reducer.weighted is not None:
+    if mask is not None and weights is not None and out.dtype.kind == "f" and reducer.masked_floats:
+        reducer.masked_floats(values, mask, out, weights)
+    else:
+        reducer.unweighted(values, out)
+        if mask is not None and weights is not None and reducer.weighted is not None:
             _weigh(values, mask, weighted=reducer.weighted, out=out, weights=weights)
     if out.dtype.kind == "f" and reducer.makes_values:
         weights = _mask_nan(out, weights)

@@ -26,6 +26,14 @@ valid pixel has no meaning.
 """
 
 
+Masked: TypeAlias = Callable[[Values, Mask, Values, Mask], None]
+"""Makes one pixel per group of a plane whose masks differ: (values, mask, out, weights).
+
+Planes as for `Unweighted`. `weights` has the mean of the masks of each group, and is raised to 1
+where that is 0 and a pixel is valid. A pixel of `out` without a valid one has no meaning.
+"""
+
+
 class Reducer(Struct, frozen=True, kw_only=True):
     """All that geobatch knows of a policy."""
 
@@ -38,6 +46,8 @@ class Reducer(Struct, frozen=True, kw_only=True):
     weighted: Weighted | None
     """Reduces groups whose masks differ. None for a policy that ignores masks: it reduces them as
     it reduces the values; other policies take their mean."""
+    masked_floats: Masked | None = None
+    """Reduces all groups of a plane of floats with a mask at once, where that is faster."""
     makes_values: bool = False
     """Whether a result may be a value that no pixel of the group has: a NaN of infinities, or the
     band's fill value."""

@@ -50,8 +50,9 @@ def planes(draw: st.DrawFn, *, side: int = 7) -> tuple[Values, Mask | None, Numb
     shape = (draw(st.integers(1, side)), draw(st.integers(1, side)))
     values = draw(values_of(dtype, shape))
     fill = draw(st.sampled_from([*pool(dtype), *([math.nan] if dtype.startswith("f") else [])]))
+    weights = st.sampled_from(draw(st.sampled_from([WEIGHTS, [0, 255], [0, 7], [254, 255]])))
     mask: Mask | None = draw(
-        st.none() | hnp.arrays("uint8", shape, elements=st.sampled_from(WEIGHTS), fill=st.nothing())
+        st.none() | hnp.arrays("uint8", shape, elements=weights, fill=st.nothing())
     )
     if mask is not None and dtype.startswith("f") and draw(st.booleans()):
         values[mask == 0] = np.nan

@@ -182,23 +182,23 @@ def _own_mask(pixels: Values, values: Values, band: Band, own_mask: Mask | None)
         band: The band.
         own_mask: What else masks the piece: the file's own mask, or its last band.
     """
-    mask: Mask | None = None
     masking = band.masking
-    if masking.source is MaskSource.VALUES:
-        hits = (_equal(pixels, values, v, masking) for v in masking.values)
-        invalid = next(hits)
-        for hit in hits:
+    is_named = masking.source is MaskSource.VALUES
+    wanted = list(masking.values) if is_named else []
+    if values.dtype.kind == "f" and not any(map(math.isnan, wanted)):
+        wanted.append(math.nan)  # it is always masked
+    hits = [_equal(pixels, values, value, masking) for value in wanted]
+    mask: Mask | None = None
+    if hits:
+        invalid = hits[0]
+        for hit in hits[1:]:
             invalid |= hit
         if invalid.any():
             mask = _from_invalid(invalid)
-    elif own_mask is not None:
-        # A copy: the canvas of each band is painted over by later sources.
-        mask = None if own_mask.min() == 255 else own_mask.copy()
-    if values.dtype.kind == "f":
-        invalid = np.isnan(values)
-        if invalid.any():
-            mask = _combine(mask, _from_invalid(invalid))
-    return mask
+    if is_named or own_mask is None or own_mask.min() == 255:
+        return mask
+    # A copy: the canvas of each band is painted over by later sources.
+    return own_mask.copy() if mask is None else _combine(mask, own_mask)
 
 
 def _equal(pixels: Values, values: Values, value: Number, masking: Masking) -> Any:

@@ -16,7 +16,7 @@ from geobatch.model.window import Window
 
 NARROW = 2048
 """Columns up to which strips are decoded again for each window: windows may be as wide."""
-CACHE_BYTES = 96 << 20
+CACHE_BYTES = 192 << 20
 """Most bytes of decoded rows that are kept; two rows of regions are read at the same time."""
 _PIECE_BYTES = 4 << 20
 """Bytes of rows that one thread decodes, while others decode the next ones."""

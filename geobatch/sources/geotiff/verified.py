@@ -222,8 +222,9 @@ class CheckedFile(FileLike):
 
     def _digested(self, offset: int, stop: int) -> bytes:
         known = self._known
-        first = int(np.searchsorted(known.stops, offset, side="right"))
-        last = int(np.searchsorted(known.starts, stop, side="left"))
+        # Of their own type: of any other, numpy would convert the whole array first.
+        first = int(np.searchsorted(known.stops, np.uint64(offset), side="right"))
+        last = int(np.searchsorted(known.starts, np.uint64(stop), side="left"))
         if last - first == 1 and known.starts[first] <= offset and stop <= known.stops[first]:
             start = int(known.starts[first])
             return self._checked(first)[offset - start : stop - start]
