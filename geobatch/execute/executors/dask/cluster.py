@@ -59,7 +59,7 @@ class Cluster:
     @property
     def is_lost(self) -> bool:
         """Whether there is no connection any more."""
-        return self.client.status != "running"
+        return bool(self.client.status != "running")
 
     def threads(self) -> int:
         """Return how many tasks all workers run at a time; asked for every few seconds.
