@@ -59,10 +59,12 @@ class Forgetful(Spy):
     left = 3
 
     def gather(self, futures: Any, **more: Any) -> Any:
-        if self.left:
+        pids = self._client.run(os.getpid, on_error="ignore").values() if self.left else ()
+        if pids:
             self.left -= 1
-            for pid in self._client.run(os.getpid).values():
-                os.kill(pid, signal.SIGKILL)
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.5)
         return super().gather(futures, **more)
 
