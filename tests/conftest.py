@@ -139,6 +139,7 @@ _SOAK = (
     "test_catalog_files.py",
     "test_csv_tables.py",
     "test_cubes.py",
+    "test_dask_histories.py",
     "test_dask_killed.py",
     "test_gc_races.py",
     "test_histories.py",
@@ -155,8 +156,8 @@ _SLOW = (
     "attacks", "confine", "data_checks", "gitops", "golden", "histories", "maintenance",
     "test_asset_shapes.py", "test_catalog_files.py", "test_cli_confirm.py", "test_cli_estimates.py",
     "test_cli_rehearsed_folders.py", "test_cli_review.py", "test_cli_streams.py", "test_dask.py",
-    "test_dask_killed.py", "test_dask_kinds.py", "test_dask_parts.py",
-    "test_dask_refusals.py", "test_execute_apart.py",
+    "test_dask_histories.py", "test_dask_killed.py", "test_dask_kinds.py", "test_dask_parts.py",
+    "test_dask_refusals.py", "test_dask_shared.py", "test_execute_apart.py",
     "test_execute_memory.py", "test_execute_pages.py", "test_execute_regions.py",
     "test_execute_resume.py", "test_executor_contract.py", "test_executor_option.py",
     "test_executors.py", "test_external_exports.py", "test_external_http.py", "test_gitops.py",
@@ -164,8 +165,8 @@ _SLOW = (
     "test_objects_ingested.py", "test_page.py", "test_pages_executors.py", "test_post.py",
     "test_probe_processes.py", "test_records_in_buckets.py", "test_remote_files.py",
     "test_remote_views.py", "test_small_records.py", "test_small_specs.py", "test_small_tiffs.py",
-    "test_workflow_damage.py", "test_workflow_killed.py", "test_workflow_moving_sources.py",
-    "test_workflow_together.py", "test_zarr_tree.py",
+    "test_upkeep_lost.py", "test_workflow_damage.py", "test_workflow_killed.py",
+    "test_workflow_moving_sources.py", "test_workflow_together.py", "test_zarr_tree.py",
 )  # fmt: skip
 """Folders and files of many processes: their short forms count as attacks, too."""
 

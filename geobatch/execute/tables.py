@@ -16,6 +16,7 @@ from geobatch.execute.executors.protocol import Executor, Outcome
 from geobatch.execute.tasks.runner import TaskContext
 from geobatch.execute.tasks.task import TableTask, TaskResult
 from geobatch.execute.verification.comparison import Unkept
+from geobatch.format.documents import decode_asset, encode_asset
 from geobatch.model.assets.fingerprint import table_fingerprint
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
@@ -29,6 +30,11 @@ from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow
 from geobatch.table.spill import Spill
 from geobatch.table.write import write_parquet
+
+_MOST_COLUMNS = 48
+"""Columns that a task returns of a table: some 100 bytes each."""
+_MOST_NAMES = 4096
+"""Characters of their names."""
 
 _Read: TypeAlias = StoredTable | SourceError | None
 """Rows that were put, or why not; None if none were read."""
@@ -146,21 +152,26 @@ def _read_elsewhere(
             for outcome in running.completed():
                 change, asset = in_flight.pop(outcome.number)
                 context.inputs.forget(asset)
-                yield change, _taken_in(outcome, _table(change), counts)
+                yield change, _taken_in(outcome, _table(change), counts, objects)
 
 
-def _taken_in(outcome: Outcome, table: Table, counts: Counts) -> _Read:
+def _taken_in(outcome: Outcome, table: Table, counts: Counts, objects: Objects) -> _Read:
     """Return what became of a table, and count it."""
     if isinstance(outcome.error, SourceError):
         return outcome.error
     if outcome.error is not None:
         raise outcome.error
-    if outcome.result is None or outcome.result.table is None:
+    result = outcome.result
+    stored = None if result is None else result.table
+    if result is not None and result.document is not None:
+        name = f"asset `{table.id}` (`{Objects.path(result.document)}`)"
+        stored = decode_asset(objects.get(result.document), name=name).table
+    if result is None or stored is None:
         raise InternalError(f"`{table.id}`: a task put no rows")
-    counts.rows += outcome.result.table.rows
-    counts.bytes_written += outcome.result.bytes_written
+    counts.rows += stored.rows
+    counts.bytes_written += result.bytes_written
     counts.bytes_read += sum(one.stat.size for one in table.sources if one.stat is not None)
-    return outcome.result.table
+    return stored
 
 
 def run_table(task: TableTask, context: TaskContext) -> TaskResult:
@@ -173,8 +184,18 @@ def run_table(task: TableTask, context: TaskContext) -> TaskResult:
     counts = Counts()
     objects = Unkept(context.objects.backend) if context.is_compared else context.objects
     folder = context.folder or Path(tempfile.gettempdir())
-    stored = read_table(context.inputs.table(task.asset), objects, folder=folder, counts=counts)
-    return TaskResult(table=stored, bytes_written=counts.bytes_written)
+    table = context.inputs.table(task.asset)
+    stored = read_table(table, objects, folder=folder, counts=counts)
+    if context.is_compared or not _is_wide(stored):
+        return TaskResult(table=stored, bytes_written=counts.bytes_written)
+    # It is published, too: nothing is put that would not be there otherwise.
+    document, _ = objects.put(encode_asset(_made(table, stored)))
+    return TaskResult(document=document, bytes_written=counts.bytes_written)
+
+
+def _is_wide(stored: StoredTable) -> bool:
+    names = sum(len(column.name) for column in stored.columns)
+    return len(stored.columns) > _MOST_COLUMNS or names > _MOST_NAMES
 
 
 def _record(
@@ -183,7 +204,11 @@ def _record(
     found = records[change.id].table if stored is None else stored
     if found is None:
         raise InternalError(f"`{change.id}`: no rows to reuse")
-    return AssetRecord(asset=_table(change), arrays=(), fingerprints=(), table=found)
+    return _made(_table(change), found)
+
+
+def _made(table: Table, stored: StoredTable) -> AssetRecord:
+    return AssetRecord(asset=table, arrays=(), fingerprints=(), table=stored)
 
 
 def read_table(table: Table, objects: Objects, *, folder: Path, counts: Counts) -> StoredTable:

@@ -37,7 +37,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.workflow.changed_objects import without_equal_blocks
 from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
-from geobatch.workflow.executors import executor_of
+from geobatch.workflow.executors import executor_of, held
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
@@ -112,35 +112,35 @@ def _compute(
         sink=into.staging,
         folder=into.store.scratch(),
     )
-    chosen = executor_for(planned.resolved.specs, request)
-    finished = execute(
-        shares_of(
-            planned.plan.changed,
-            workers=request.workers,
+    with held(executor_for(planned.resolved.specs, request)) as chosen:
+        finished = execute(
+            shares_of(
+                planned.plan.changed,
+                workers=request.workers,
+                executor=chosen,
+            ),
+            base_commit=planned.plan.base_commit,
+            records=planned.records,
+            known=planned.bands,
+            context=context,
+            observer=observer,
+            counts=into.counts,
+            failures=into.failures,
+        )
+        tables = execute_tables(
+            planned.plan,
+            records=planned.records,
+            objects=into.store.objects,
+            folder=into.store.scratch(),
+            observer=observer,
+            counts=into.counts,
+            failures=into.failures,
             executor=chosen,
-        ),
-        base_commit=planned.plan.base_commit,
-        records=planned.records,
-        known=planned.bands,
-        context=context,
-        observer=observer,
-        counts=into.counts,
-        failures=into.failures,
-    )
-    tables = execute_tables(
-        planned.plan,
-        records=planned.records,
-        objects=into.store.objects,
-        folder=into.store.scratch(),
-        observer=observer,
-        counts=into.counts,
-        failures=into.failures,
-        executor=chosen,
-        context=context,
-    )
-    with closing(finished), closing(tables):
-        yield from finished
-        yield from tables
+            context=context,
+        )
+        with closing(finished), closing(tables):
+            yield from finished
+            yield from tables
 
 
 def executor_for(specs: SpecSet, request: Request) -> Executor | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,21 @@ def executor_of(
         return executors.DaskExecutor(client=asked)
     executor: Executor = asked
     return executor
+
+
+@contextmanager
+def held(executor: Executor | None) -> Iterator[Executor | None]:
+    """Give an executor for all parts of a run; a cluster is made once, by the first that needs it.
+
+    Args:
+        executor: An executor; None stays None.
+    """
+    hold = getattr(executor, "held", None)  # only a cluster takes time to make
+    if hold is None:
+        yield executor
+        return
+    with hold() as found:
+        yield found
 
 
 def project_here() -> Project:

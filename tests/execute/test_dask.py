@@ -53,7 +53,7 @@ class TestDask(ExecutorContract):
         return DaskExecutor(client=client)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_the_examples_are_the_same_as_on_threads(tmp_path: Path, workers: int) -> None:
     """With several levels of one asset, masks, mosaics, other grids, and TFRecord."""
     expected, found = tmp_path / "threads", tmp_path / "dask"

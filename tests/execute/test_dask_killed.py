@@ -13,15 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dask_cluster import Silent, cluster, runs_of, state, write_images
+from dask_cluster import Silent, Spy, cluster, runs_of, state, write_images
 from distributed import Client
 from shell import environment
 
 from geobatch.errors import ExecutionError
 from geobatch.execute import passes
 from geobatch.execute.executors.dask import worker
+from geobatch.execute.executors.dask.executor import DaskExecutor
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.workflow.apply import apply
 
@@ -49,6 +51,33 @@ def test_workers_are_killed_at_random(tmp_path: Path, is_long: bool) -> None:
             assert state(tmp_path / "store") == state(tmp_path / "expected")
         apply([spec], store=tmp_path / "store", executor=client)
     assert runs_of(tmp_path / "store") == []
+
+
+class Forgetful(Spy):
+    """A client of a cluster whose workers are killed when they have answered, some times."""
+
+    left = 3
+
+    def gather(self, futures: Any, **more: Any) -> Any:
+        pids = self._client.run(os.getpid, on_error="ignore").values() if self.left else ()
+        if pids:
+            self.left -= 1
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.5)
+        return super().gather(futures, **more)
+
+
+@pytest.mark.usefixtures("_small_regions")
+def test_an_answer_that_is_lost_with_its_worker_is_computed_again(tmp_path: Path) -> None:
+    spec = write_images(tmp_path / "in", small=5)
+    apply([spec], store=tmp_path / "expected")
+    with cluster(tmp_path / "dask", failures=99) as client:
+        forgetful = Forgetful(client)
+        apply([spec], store=tmp_path / "store", executor=DaskExecutor(client=forgetful))
+    assert forgetful.left == 0
+    assert state(tmp_path / "store") == state(tmp_path / "expected")
 
 
 @contextmanager

@@ -105,6 +105,8 @@ class World:
     snapshots: list[Snapshot] = field(default_factory=list)
     count: int = 0
     """Makes names unique."""
+    executor: Any = None
+    """What runs the tasks of `apply`; clean rebuilds are made by threads."""
     _samples: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(commit, asset, array, digest) of what was read once and must be read again."""
 
@@ -196,7 +198,7 @@ class World:
         if is_planned:
             self._settle_cache()
         planned = plan([self.spec], store=self.store) if is_planned and before.digest else None
-        summary = apply([self.spec], store=self.store, workers=workers)
+        summary = apply([self.spec], store=self.store, workers=workers, executor=self.executor)
         if planned is not None:
             assert planned.plan_id == summary.plan.plan_id, "what was shown is not what was done"
             assert planned.changes == summary.plan.changes

@@ -309,6 +309,8 @@ class TaskResult(Struct, kw_only=True):
     """Tiles that are being put: whether each is new, once that is known, and its length."""
     table: StoredTable | None = None
     """The rows that were put."""
+    document: Digest | None = None
+    """The document of a table, which was put and says the same, in place of many columns."""
     damaged: list[int] = field(default_factory=list)
     """Which of the objects that were read are not whole, by their number in the task."""
     swept: Sweep | None = None

@@ -41,8 +41,10 @@ from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews, views_there
+from geobatch.workflow.executors import held
 from geobatch.workflow.maintenance.fsck import VIEWS, Audited, audit, is_shown, made_again
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
+from geobatch.workflow.maintenance.upkeep import executor_here
 from geobatch.workflow.publication import declared_in
 from geobatch.workflow.request import DEFAULT_STORE, Request
 
@@ -143,34 +145,29 @@ def repair(
     where, count = location or DEFAULT_STORE, workers or processor_count()
     left, batches, tried = list[str](), list[str](), set[Digest]()
     is_agreed, rounds = True, 0
-    options = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
-    check = partial(audit, backend, **options)
-    found = check()
-    first = found.report
-    while rounds < _ROUNDS:
-        if found.report.is_whole and not found.is_unfinished:
-            break
-        request = Request.of(paths, store=where, workers=count, executor=executor)
-        with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
-            plan = run.plan()
-            left += plan.left
-            is_agreed = approve(plan, found.report)
-            if not is_agreed or plan.is_empty:
+    with held(executor_here(executor, workers=count)) as chosen:
+        check = partial(
+            audit, backend, subset=subset, workers=count, progress=progress, executor=chosen
+        )
+        first = found = check()
+        while rounds < _ROUNDS:
+            if found.report.is_whole and not found.is_unfinished:
                 break
-            left += run.execute(plan, observer or SilentObserver())
-            batches += run.batches
-        rounds += not plan.returned  # of these there are only so many
-        found = check()
+            request = Request.of(paths, store=where, workers=count, executor=chosen)
+            with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
+                plan = run.plan()
+                left += plan.left
+                is_agreed = approve(plan, found.report)
+                if not is_agreed or plan.is_empty:
+                    break
+                left += run.execute(plan, observer or SilentObserver())
+                batches += run.batches
+            rounds += not plan.returned  # of these there are only so many
+            found = check()
     if is_agreed:
         _remove_dead_runs(backend)
-    return _repaired(first, found.report, batches, left)
-
-
-def _repaired(
-    before: Report, after: Report, batches: Sequence[str], left: Sequence[str]
-) -> Repaired:
-    named = () if after.is_whole else tuple(dict.fromkeys(left))
-    return Repaired(before=before, after=after, batches=tuple(batches), left=named)
+    named = () if found.report.is_whole else tuple(dict.fromkeys(left))
+    return Repaired(before=first.report, after=found.report, batches=tuple(batches), left=named)
 
 
 class _Repair:

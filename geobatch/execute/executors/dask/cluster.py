@@ -40,6 +40,10 @@ class Cluster:
         Raises:
             ExecutionError: The scheduler does not answer, or there is no worker.
         """
+        if client is not None and client.status == "closed":
+            raise ExecutionError(
+                "the client of `executor` is closed", hint="call it while the client is open"
+            )
         self._stack = ExitStack()
         self._threads = 0
         self._asked, self._last_seen = -math.inf, time.monotonic()
@@ -55,7 +59,7 @@ class Cluster:
     @property
     def is_lost(self) -> bool:
         """Whether there is no connection any more."""
-        return self.client.status in {"closed", "closing", "newly-created"}
+        return bool(self.client.status != "running")
 
     def threads(self) -> int:
         """Return how many tasks all workers run at a time; asked for every few seconds.

@@ -6,7 +6,8 @@ its own, so that Dask can compute it again if a worker is lost.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -38,3 +39,32 @@ class DaskExecutor(Struct, frozen=True, eq=False):
             tasks = DaskTasks(context, cluster)
             stack.pop_all()
             return tasks
+
+    @contextmanager
+    def held(self) -> Iterator[Held]:
+        """Give an executor that connects once, for all runs meanwhile, and then disconnects."""
+        with ExitStack() as stack:
+            yield Held(self, stack)
+
+
+class Held:
+    """Tasks of several runs on one cluster, which the first of them connects to."""
+
+    def __init__(self, executor: DaskExecutor, stack: ExitStack) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            executor: Says to what.
+            stack: Disconnects when it is closed.
+        """
+        self._executor = executor
+        self._stack = stack
+        self._client = executor.client
+
+    def start(self, context: TaskContext) -> DaskTasks:
+        """Return what runs the tasks of one run; see `DaskExecutor.start`."""
+        if self._client is None:
+            cluster = Cluster(None, self._executor.address, workers=self._executor.workers)
+            self._stack.callback(cluster.close)
+            self._client = cluster.client
+        return DaskExecutor(client=self._client).start(context)

@@ -202,8 +202,11 @@ class DaskTasks:
             ExecutionError: A task alone had its workers killed, or Dask failed otherwise.
         """
         error = future.exception() if future.status == "error" else None
-        if self._cluster.is_lost or error is None:
+        if self._cluster.is_lost:
             raise self._cluster.lost()
+        if error is None:  # the worker was killed that kept the answer
+            self._again.append(_Sent(sent.numbered, sent.attempt + 1, sent.deaths))
+            return
         if not isinstance(error, KilledWorker):
             raise ExecutionError(
                 f"a task failed on `{self._cluster.address}`: {text_of(error)}"
