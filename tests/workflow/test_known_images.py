@@ -22,8 +22,10 @@ from shell import geobatch
 from workbench import write_tiff
 
 from geobatch.cli.files.saved_plan import plan_document
+from geobatch.cli.views.status import status_json
 from geobatch.declare.collections import images
 from geobatch.errors import GeobatchError
+from geobatch.explain.status import status
 from geobatch.model.plans.plan import Op, Options
 from geobatch.resolve import known
 from geobatch.store.caches.cache import CACHE_NAME
@@ -131,6 +133,15 @@ def outcome(request: Request) -> tuple[Any, PlannedSpecs | None]:
     seen = document.pop("looked_at")
     document["sources_seen"] = seen["hashed"] + seen["by_stat"]
     return (document, planned.plan.changes), planned
+
+
+def states(bench: Bench, store: Path) -> Any:
+    """Return what `status` says of assets, or its error."""
+    try:
+        found = status(store, [bench.folder / "rule.yaml", bench.folder / "single.yaml"])
+    except GeobatchError as error:
+        return type(error).__name__, str(error)
+    return {key: value for key, value in status_json(found).items() if key != "store"}
 
 
 def agree(bench: Bench, **more: Any) -> PlannedSpecs | None:
@@ -351,6 +362,7 @@ def test_each_change_is_seen_as_if_nothing_is_known(
     bench.write_specs()
     agree(bench)
     agree(bench, keep_going=True)
+    assert states(bench, bench.store) == states(bench, bench.ignorant())
 
 
 @hypothesis_settings(
@@ -478,3 +490,28 @@ def test_only_the_image_of_a_changed_cell_is_resolved(first: Bench, tmp_path: Pa
     assert [change.id for change in planned.plan.changed] == ["many/n2"]
     assert len(planned.kept.kept.ids) == 2 * COUNT - 1
     assert [asset.id for asset in planned.resolved.resolution.assets] == ["many/n2"]
+
+
+def test_the_status_resolves_what_is_not_published_as_it_is_known(
+    first: Bench, tmp_path: Path
+) -> None:
+    """Images of an edited rule are known from a plan; one of them cannot be read any more."""
+    bench = copied(first, tmp_path / "bench")
+    agree(bench)
+    change_rule(bench)
+    bench.write_specs()
+    agree(bench)
+    assert states(bench, bench.store) == states(bench, bench.ignorant())
+    assert states(bench, bench.store)["summary"]["update"] == COUNT
+
+
+def test_the_inputs_of_kept_images_are_not_read(first: Bench, tmp_path: Path) -> None:
+    bench = copied(first, tmp_path / "bench")
+    agree(bench)
+    planned = plan_specs(bench.request())
+    assert len(planned.kept.kept.ids) == 2 * COUNT
+    for path in (bench.folder / "scenes").iterdir():
+        path.unlink()
+    inputs = planned.inputs()
+    assert [one.id for one in inputs.assets] == list(planned.kept.kept.ids)
+    assert all(source.size for one in inputs.assets for source in one.sources)
