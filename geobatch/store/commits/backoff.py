@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from random import SystemRandom
 
 MOST_SECONDS = 5.0
 """Limit of one pause."""
-_RANDOM = SystemRandom()
 
 
 class Backoff:
@@ -25,6 +23,8 @@ class Backoff:
     def pause(self) -> None:
         """Wait, after an attempt was lost; the next attempt begins on return."""
         self.lost += 1
+        from random import SystemRandom  # noqa: PLC0415 - slow to import, and races are rare
+
         took = time.monotonic() - self._since
-        time.sleep(_RANDOM.uniform(0.0, min(took * 2**self.lost, MOST_SECONDS)))
+        time.sleep(SystemRandom().uniform(0.0, min(took * 2**self.lost, MOST_SECONDS)))
         self._since = time.monotonic()
