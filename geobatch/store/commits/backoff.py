@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 MOST_SECONDS = 5.0
@@ -23,8 +24,8 @@ class Backoff:
     def pause(self) -> None:
         """Wait, after an attempt was lost; the next attempt begins on return."""
         self.lost += 1
-        from random import SystemRandom  # noqa: PLC0415 - slow to import, and races are rare
-
         took = time.monotonic() - self._since
-        time.sleep(SystemRandom().uniform(0.0, min(took * 2**self.lost, MOST_SECONDS)))
+        # Not from `random`, which is slow to import.
+        share = int.from_bytes(os.urandom(4)) / 2**32
+        time.sleep(share * min(took * 2**self.lost, MOST_SECONDS))
         self._since = time.monotonic()
