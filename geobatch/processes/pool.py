@@ -11,7 +11,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -281,6 +280,8 @@ class Pool(Generic[Item, Value]):
 
     def _open_file(self) -> IO[bytes]:
         """Open a file without a name, until the processes have ended."""
+        import tempfile  # noqa: PLC0415 - slow to import, and most runs start no process
+
         file = tempfile.TemporaryFile(prefix="geobatch-", buffering=0)  # noqa: SIM115
         return self._stack.enter_context(file)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from concurrent import futures
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
@@ -38,7 +37,9 @@ def on_threads(
     if not arguments[0]:
         return
     # Only now the threads are loaded, too: if no file changed, there is nothing to do.
-    with futures.ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
+
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
         found = pool.map(function, *arguments)
         try:
             meanwhile()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -148,6 +147,8 @@ class TileStore:
         """Return the folder for files that wait on a disk while a run needs them."""
         local = self.caches.local
         if local is None:
+            import tempfile  # noqa: PLC0415 - slow to import
+
             return Path(tempfile.gettempdir())
         return local.root / RUNS
 

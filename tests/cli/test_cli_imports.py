@@ -76,6 +76,15 @@ def test_a_plan_without_changes_loads_no_library_that_typer_could_use(tmp_path: 
     assert loaded == {build, *(f"{build}.{name}" for name in ("plan", "plan_run", "options"))}
 
 
+def test_a_plan_without_changes_loads_nothing_that_only_changes_need(tmp_path: Path) -> None:
+    """No thread reads a source, no process hashes one, and no record of an export is read."""
+    specs = Path(shutil.copytree(SPECS, tmp_path / "specs"))
+    imported(["apply", "--init", str(specs)], tmp_path)
+    names = imported(["plan", str(specs)], tmp_path)
+    assert not {"concurrent.futures", "logging", "tempfile", "isal", "google_crc32c"} & names
+    assert "geobatch.sources.tfrecord.shards.records" not in names
+
+
 def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:
     imported(["init"], tmp_path)
     for argv in (["ls"], ["info"], ["log"]):

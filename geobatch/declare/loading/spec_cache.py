@@ -7,7 +7,7 @@ version of geobatch finds what was cached for something else.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -143,14 +143,21 @@ def modules_digest(*rooms: str) -> bytes | None:
     """Return a digest of the modules of some rooms, by size and time; None if unseen."""
     package = Path(__file__).parents[2]
     try:
-        found = sorted(
-            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-            for room in rooms
-            for path in (package / room).rglob("*.py")
-        )
+        found = sorted(entry for room in rooms for entry in _modules(f"{package / room}"))
     except OSError:
         return None
     return digest_bytes(repr(found).encode()).encode()
+
+
+def _modules(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Yield path, size and time of each module below a folder; each is looked up once."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                stat = entry.stat()
+                yield entry.path, stat.st_size, stat.st_mtime_ns
+            elif entry.is_dir() and entry.name != "__pycache__":
+                yield from _modules(entry.path)
 
 
 def _to_text(value: Any) -> str:

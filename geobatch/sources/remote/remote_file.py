@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import Future
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,6 +19,9 @@ from geobatch.model.sources.servers import Servers
 from geobatch.sources import remote as kinds
 from geobatch.sources.naming import UnnamedError
 from geobatch.sources.remote.answers import check_size
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Range = tuple[int, int]
 """First byte, and the byte behind the last."""

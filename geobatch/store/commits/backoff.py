@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
-from random import SystemRandom
 
 MOST_SECONDS = 5.0
 """Limit of one pause."""
-_RANDOM = SystemRandom()
 
 
 class Backoff:
@@ -26,5 +25,7 @@ class Backoff:
         """Wait, after an attempt was lost; the next attempt begins on return."""
         self.lost += 1
         took = time.monotonic() - self._since
-        time.sleep(_RANDOM.uniform(0.0, min(took * 2**self.lost, MOST_SECONDS)))
+        # Not from `random`, which is slow to import.
+        share = int.from_bytes(os.urandom(4)) / 2**32
+        time.sleep(share * min(took * 2**self.lost, MOST_SECONDS))
         self._since = time.monotonic()

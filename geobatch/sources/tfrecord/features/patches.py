@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.model.sources.tfrecord import Feature, Mixer
-from geobatch.model.text.suggest import suggestion
 from geobatch.sources.naming import UnnamedError
+from geobatch.sources.tfrecord.features.missing import missing_feature
 from geobatch.sources.tfrecord.features.parsed import TensorFlowParser
 from geobatch.sources.tfrecord.shards.plain_example import PlainFeature, read_plain
 from geobatch.sources.tfrecord.shards.records import feature_sizes
@@ -145,16 +145,6 @@ class Decoder:
                 if size.size is not None and size.size != wanted:
                     return _wrong_length(number, feature.name, f"{wanted} bytes", size.size)
         return UnnamedError(f"records from {first} on cannot be parsed: {error}")
-
-
-def missing_feature(number: int, name: str, found: Sequence[str] | Any) -> UnnamedError:
-    """Return the error for a record without a requested feature."""
-    names = sorted(found)
-    shown = ", ".join(f"`{one}`" for one in names[:24]) or "none"
-    return UnnamedError(
-        f"record {number} has no feature `{name}`; it has {shown}",
-        hint=suggestion(name, names) or "every record of an export must have the same features",
-    )
 
 
 def _wrong_length(number: int, name: str, expected: str, got: int) -> UnnamedError:

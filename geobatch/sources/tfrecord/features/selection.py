@@ -15,7 +15,7 @@ from geobatch.model.sources.selection import FeatureRequest, SourceSelection
 from geobatch.model.sources.tfrecord import Feature, Mixer
 from geobatch.sources.driver import SelectionError
 from geobatch.sources.tfrecord.export import ExportProbe
-from geobatch.sources.tfrecord.features.patches import missing_feature
+from geobatch.sources.tfrecord.features.missing import missing_feature
 from geobatch.sources.tfrecord.features.readings import (
     Reading,
     guessed_kernel,
