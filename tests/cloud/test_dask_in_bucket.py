@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from servers import Bucket
 from test_dask_histories import run_history
 
 from geobatch.execute.executors.threads import ThreadExecutor
+from geobatch.format.documents import decode_commit
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
@@ -38,12 +40,22 @@ def state_of(bucket: Bucket) -> tuple[str, set[str]]:
     return found, {name.removeprefix("objects/").replace("/", "") for name in names} - commits
 
 
+def origins_of(store: Path | str) -> set[str | None]:
+    """Return the document that says which specs declare the assets."""
+    with closing(TileStore.open(store)) as opened:
+        return {decode_commit(opened.objects.get(str(opened.head().digest))).origins}
+
+
 def compare(bucket: Bucket, on_disk: Path, folder: Path, *, workers: int) -> None:
     with cluster(folder, workers=workers) as client:
         done = apply([SPECS], store=bucket.url, executor=client)
         assert plan([SPECS], store=bucket.url).is_empty
     assert done.content_root == ROOT
-    assert state_of(bucket) == state(on_disk)
+    (found, names), (expected, others) = state_of(bucket), state(on_disk)
+    assert found == expected
+    # Where the specs are is said as seen from the store.
+    assert names - others == origins_of(bucket.url)
+    assert others - names == origins_of(on_disk)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
