@@ -22,9 +22,8 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from geobatch.declare import AssetSpec, ImageSpec, SpecSet
-from geobatch.declare.collections.inputs import encoded, limits
 from geobatch.declare.files.find import folder_of
-from geobatch.declare.loading.spec_cache import modules_digest
+from geobatch.declare.loading.spec_cache import encoded, limits, modules_digest
 from geobatch.declare.projects.project import Project
 from geobatch.declare.spec_list import Unmade, by_file, ids_of, unmade, unmade_one
 from geobatch.errors import Problem

@@ -66,6 +66,7 @@ def test_the_examples_are_the_same(
     compare(enter(s3), on_disk, tmp_path, workers=workers)
 
 
+@pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("kind", ["gs", "az"])
 def test_the_examples_are_the_same_in_other_buckets(
     request: pytest.FixtureRequest, enter: Enter, on_disk: Path, tmp_path: Path, kind: str

@@ -16,7 +16,7 @@ from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.deadline import OverdueError, deadline
 from geobatch.declare.collections.images import Images, Rule, RuleImages, by_id, may_be_made
-from geobatch.declare.collections.inputs import encoded, rule_digest
+from geobatch.declare.collections.inputs import rule_digest
 from geobatch.declare.collections.maker import Maker
 from geobatch.declare.collections.optional import prepare_optional, without_absent
 from geobatch.declare.collections.placeholders import are_matches
@@ -41,7 +41,7 @@ from geobatch.declare.files.find import (
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import did_you_mean, listed, show
 from geobatch.declare.loading.enough import MAX_HINTED
-from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.loading.spec_cache import SpecCache, encoded
 from geobatch.declare.projects.confine import outside
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import Loc, Positions, RasterSpec

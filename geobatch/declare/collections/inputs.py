@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import locale
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from geobatch.declare.collections.template import Placeholder, Template
+from geobatch.declare.loading.spec_cache import encoded, limits
 from geobatch.declare.specs import Loc, RasterSpec
 from geobatch.model.digest import digest_bytes
-from geobatch.model.limits import LIMITS
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 def rule_digest(
@@ -37,24 +34,9 @@ def rule_digest(
     return bytes.fromhex(digest_bytes(data)) if data else b""
 
 
-def encoded(*values: Any) -> bytes:
-    """Return values as bytes; none if one of them cannot be encoded."""
-    try:
-        return _encode(values)
-    except (OverflowError, UnicodeEncodeError):
-        return b""
-
-
-def limits() -> list[tuple[str, int]]:
-    """Return the limits of this run by name."""
-    return [(limit.name, limit.value) for limit in LIMITS]
-
-
 def _names_in_times(templates: Iterable[Template]) -> list[Any]:
     """Return the names of zones and the language of months, if templates read times."""
     parts = (part for template in templates for part in template.parts)
     if not any(isinstance(part, Placeholder) and "%" in part.form for part in parts):
         return []
-    import locale  # noqa: PLC0415 - `strptime` has loaded it
-
     return [time.tzname, locale.setlocale(locale.LC_TIME)]

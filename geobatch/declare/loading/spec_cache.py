@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import NOWHERE, AssetSpec, Positions
 from geobatch.model.digest import digest_bytes
+from geobatch.model.limits import LIMITS
 
 T = TypeVar("T")
 _READERS = ("model", "declare")
@@ -109,6 +110,9 @@ class SpecCache:
         self._cache.put_spec(_name(path), key + encoded)
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
 class _Cached(msgspec.Struct, frozen=True, kw_only=True):
     """A spec without what depends on its file's name and its project file."""
 
@@ -147,6 +151,19 @@ def modules_digest(*rooms: str) -> bytes | None:
     except OSError:
         return None
     return digest_bytes(repr(found).encode()).encode()
+
+
+def encoded(*values: Any) -> bytes:
+    """Return values as bytes; none if one of them cannot be encoded."""
+    try:
+        return _encode(values)
+    except (OverflowError, UnicodeEncodeError):
+        return b""
+
+
+def limits() -> list[tuple[str, int]]:
+    """Return the limits of this run by name."""
+    return [(limit.name, limit.value) for limit in LIMITS]
 
 
 def _modules(folder: str) -> Iterator[tuple[str, int, int]]:
