@@ -18,7 +18,7 @@ def run(code: str) -> str:
 
 
 def test_gdal_does_not_load_boto3() -> None:
-    code = "import sys, geobatch.sources.geotiff.gdal; print('botocore' in sys.modules)"
+    code = "import sys, geobatch.sources.gdal.environment; print('botocore' in sys.modules)"
     assert run(code) == "False\n"
 
 

@@ -11,7 +11,7 @@ import pytest
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
-from geobatch.sources.gdal_support import COMPRESSIONS, gdal_support
+from geobatch.sources.gdal.support import COMPRESSIONS, gdal_support
 from geobatch.workflow.maintenance.diagnosis import Diagnosis, Health
 from geobatch.workflow.maintenance.doctor import examine
 

@@ -22,7 +22,7 @@ from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.sources.header import Header
 from geobatch.resolve.headers import Mosaic
 from geobatch.resolve.typed_bands import TypedBand
-from geobatch.sources.gdal_commands import quoted_files
+from geobatch.sources.gdal.commands import quoted_files
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""

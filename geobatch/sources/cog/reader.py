@@ -11,7 +11,7 @@ from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import FileStat, Source
 from geobatch.model.sources.pin import Pin
 from geobatch.sources.files import check_unchanged, regular_file
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.handle import Handle
 from geobatch.sources.geotiff.reader import Reader
 from geobatch.sources.naming import LostStateError, UnnamedError

@@ -11,7 +11,7 @@ from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Pin, Plane
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.driver import InPlace, InPlaceState, Weaknesses
-from geobatch.sources.gdal_commands import quoted_files
+from geobatch.sources.gdal.commands import quoted_files
 
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""

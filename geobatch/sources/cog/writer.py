@@ -25,7 +25,7 @@ from rasterio.windows import Window
 
 from geobatch.errors import ExportError
 from geobatch.model.geobox import GeoBox
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, reason
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment, reason
 
 BLOCK = 512
 """Side of a block of a COG, as Earth Engine asks for."""

@@ -8,7 +8,6 @@ from geobatch.sources.files import stat
 from geobatch.sources.geotiff.identity.identity import identify
 
 if TYPE_CHECKING:
-    from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
     from geobatch.sources.geotiff.headers.header import read_header
     from geobatch.sources.geotiff.headers.stored import stored_pixels
     from geobatch.sources.geotiff.objects.probes import probe_objects, stored_pixels_of_object
@@ -20,11 +19,9 @@ else:
         __name__,
         {
             "Reader": "reader",
-            "gdal_environment": "gdal",
             "probe_by_processes": "probe_processes",
             "probe_objects": "objects.probes",
             "read_header": "headers.header",
-            "stay_in_environment": "gdal",
             "stored_pixels": "headers.stored",
             "stored_pixels_of_object": "objects.probes",
         },
@@ -33,13 +30,11 @@ else:
 __all__ = [
     "Header",
     "Reader",
-    "gdal_environment",
     "identify",
     "probe_by_processes",
     "probe_objects",
     "read_header",
     "stat",
-    "stay_in_environment",
     "stored_pixels",
     "stored_pixels_of_object",
 ]

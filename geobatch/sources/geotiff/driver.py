@@ -13,7 +13,7 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
-from geobatch.sources import geotiff
+from geobatch.sources import gdal, geotiff
 from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.geotiff.objects.kept import KeptHeaders
 from geobatch.sources.geotiff.probes import probe_rasters
@@ -78,11 +78,11 @@ class GeoTiff(Driver):
 
     def session(self) -> AbstractContextManager[None]:
         """Return GDAL's environment; see `Driver.session`."""
-        return geotiff.gdal_environment()
+        return gdal.gdal_environment()
 
     def stay_in_session(self) -> None:
         """Set GDAL's options until the thread ends; see `Driver.stay_in_session`."""
-        geotiff.stay_in_environment()
+        gdal.stay_in_environment()
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return the pixels of the stored blocks: a sparse TIFF has fewer than it covers."""

@@ -13,7 +13,7 @@ from rasterio.windows import Window as _RasterioWindow
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.window import Window
-from geobatch.sources.geotiff.gdal import FAILURES, reason
+from geobatch.sources.gdal.environment import FAILURES, reason
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.objects.raster import Held, ObjectRaster
 from geobatch.sources.naming import UnnamedError

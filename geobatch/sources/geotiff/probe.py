@@ -21,7 +21,7 @@ from geobatch.model.sources.header import (
     header_to_text,
 )
 from geobatch.model.sources.probe import Probe
-from geobatch.sources import geotiff
+from geobatch.sources import gdal, geotiff
 from geobatch.sources.geotiff.headers.alike import AlikeHeaders
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import maker
@@ -47,7 +47,7 @@ def probe_file(
 
     @once
     def read_header() -> Header:
-        geotiff.stay_in_environment()
+        gdal.stay_in_environment()
         return geotiff.read_header(path, source.uri, read_crs=read_crs)
 
     table, header, frame = None, None, None

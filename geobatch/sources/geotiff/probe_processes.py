@@ -22,7 +22,7 @@ from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import MOST_SENT, Keep, Work, start
 from geobatch.processes.worker import serve
-from geobatch.sources.geotiff import gdal_environment
+from geobatch.sources.gdal import gdal_environment
 from geobatch.sources.geotiff.headers.alike import AlikeHeaders
 from geobatch.sources.geotiff.probe import probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader

@@ -20,7 +20,7 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels, Tabulated
 from geobatch.sources.files import check_unchanged, regular_file, stat
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.handle import Handle, alpha_bits, bad_block, bad_mask, in_file
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.tables import read_tables

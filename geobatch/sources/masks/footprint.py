@@ -9,7 +9,7 @@ import numpy.typing as npt
 from affine import Affine
 from rasterio.features import rasterize
 
-from geobatch.sources.geotiff.gdal import gdal_environment
+from geobatch.sources.gdal.environment import gdal_environment
 
 
 def footprint_mask(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.sources.geotiff.gdal import FAILURES
+from geobatch.sources.gdal.environment import FAILURES
 from geobatch.sources.whole.dataset import open_raster
 from geobatch.sources.whole.format import RasterFormat
 

@@ -18,7 +18,7 @@ from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, header_of_pixels
 from geobatch.sources.files import regular_file
-from geobatch.sources.geotiff.gdal import OPENING, gdal_environment, source_errors
+from geobatch.sources.gdal.environment import OPENING, gdal_environment, source_errors
 from geobatch.sources.geotiff.headers.header import crs_of
 from geobatch.sources.naming import UnnamedError
 from geobatch.sources.whole.format import RasterFormat

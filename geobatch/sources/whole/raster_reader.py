@@ -17,7 +17,7 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels
 from geobatch.sources.files import changed, check_unchanged, identify_file
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, reason
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment, reason
 from geobatch.sources.masks.weights import weights
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.whole.dataset import open_raster

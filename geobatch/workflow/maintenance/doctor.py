@@ -17,7 +17,7 @@ from geobatch.errors import GeobatchError
 from geobatch.extras import install_hint
 from geobatch.model.text.words import count_text
 from geobatch.processors import processor_count
-from geobatch.sources.gdal_support import COMPRESSIONS, DRIVERS, gdal_support
+from geobatch.sources.gdal.support import COMPRESSIONS, DRIVERS, gdal_support
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.workspace import user_workspaces
 from geobatch.store.identity import is_store

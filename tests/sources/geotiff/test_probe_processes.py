@@ -19,8 +19,8 @@ from workbench import write_tiff
 from geobatch.errors import SourceError
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import Pool, _Other
+from geobatch.sources.gdal.environment import _ENTERED
 from geobatch.sources.geotiff import probe_processes, probes
-from geobatch.sources.geotiff.gdal import _ENTERED
 from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.threads import on_threads
 from geobatch.store.caches.cache import SourceCache

@@ -23,8 +23,9 @@ from rasterio.windows import Window
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.blocks import BlockTable, compare
-from geobatch.sources.geotiff import gdal_environment, identify, read_header
-from geobatch.sources.geotiff.gdal import FAILURES, open_dataset
+from geobatch.sources.gdal import gdal_environment
+from geobatch.sources.gdal.environment import FAILURES, open_dataset
+from geobatch.sources.geotiff import identify, read_header
 from geobatch.sources.geotiff.identity import hashing
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}

@@ -22,8 +22,9 @@ from rasterio.transform import Affine
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import DTYPES, Source
 from geobatch.model.window import Window
-from geobatch.sources.geotiff import Reader, gdal_environment, identify, read_header
-from geobatch.sources.geotiff.gdal import CACHE_BYTES, OPTIONS
+from geobatch.sources.gdal import gdal_environment
+from geobatch.sources.gdal.environment import CACHE_BYTES, OPTIONS
+from geobatch.sources.geotiff import Reader, identify, read_header
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 

@@ -11,7 +11,7 @@ from geobatch.errors import GeobatchError, SourceError
 from geobatch.execute.executors.dask.session import Session
 from geobatch.format.codec import compressor_versions
 from geobatch.model.digest import digest_bytes
-from geobatch.sources.gdal_support import gdal_version
+from geobatch.sources.gdal.support import gdal_version
 from geobatch.sources.registry import libraries
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.identity import IDENTITY

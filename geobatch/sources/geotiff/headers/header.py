@@ -16,7 +16,7 @@ from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
 from geobatch.sources.files import regular_file
-from geobatch.sources.geotiff.gdal import (
+from geobatch.sources.gdal.environment import (
     FAILURES,
     gdal_environment,
     open_dataset,

@@ -10,7 +10,7 @@ from geobatch.errors import SourceError
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import Remote
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.header import (
     ReadCrs,
