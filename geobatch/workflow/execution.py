@@ -37,7 +37,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.workflow.changed_objects import without_equal_blocks
 from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
-from geobatch.workflow.executors import executor_of, held
+from geobatch.workflow.executors import connected, executor_of
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
@@ -112,7 +112,7 @@ def _compute(
         sink=into.staging,
         folder=into.store.scratch(),
     )
-    with held(executor_for(planned.resolved.specs, request)) as chosen:
+    with connected(executor_for(planned.resolved.specs, request)) as chosen:
         finished = execute(
             shares_of(
                 planned.plan.changed,

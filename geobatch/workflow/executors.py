@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.projects.project import PROJECT_FILE, Project
@@ -70,19 +70,27 @@ def executor_of(
     return executor
 
 
+@runtime_checkable
+class _Connecting(Protocol):
+    """An executor that connects to a cluster."""
+
+    def connected(self) -> AbstractContextManager[Executor]:
+        """Give an executor that connects once, for all runs meanwhile, and then disconnects."""
+
+
 @contextmanager
-def held(executor: Executor | None) -> Iterator[Executor | None]:
+def connected(executor: Executor | None) -> Iterator[Executor | None]:
     """Give an executor for all parts of a run; a cluster is made once, by the first that needs it.
 
     Args:
         executor: An executor; None stays None.
     """
-    hold = getattr(executor, "held", None)  # only a cluster takes time to make
-    if hold is None:
+    asked: object = executor
+    if isinstance(asked, _Connecting):
+        with asked.connected() as found:
+            yield found
+    else:
         yield executor
-        return
-    with hold() as found:
-        yield found
 
 
 def project_here() -> Project:

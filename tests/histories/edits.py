@@ -410,7 +410,9 @@ def lose_cache(world: World, _: Random) -> None:
 def damage_cache(world: World, rng: Random) -> None:
     """Never trusted for correctness: cut short, or other bytes in its midst."""
     world.is_cache_damaged = True
-    for path in sorted((world.store / "cache").rglob("*")):
+    store: object = world.store
+    caches = (store / "cache").rglob("*") if isinstance(store, Path) else ()  # none in a bucket
+    for path in sorted(caches):
         if path.is_file():
             data = bytearray(path.read_bytes())
             at = rng.randrange(len(data) + 1)

@@ -41,7 +41,7 @@ from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews, views_there
-from geobatch.workflow.executors import held
+from geobatch.workflow.executors import connected
 from geobatch.workflow.maintenance.fsck import VIEWS, Audited, audit, is_shown, made_again
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
 from geobatch.workflow.maintenance.upkeep import executor_here
@@ -145,7 +145,7 @@ def repair(
     where, count = location or DEFAULT_STORE, workers or processor_count()
     left, batches, tried = list[str](), list[str](), set[Digest]()
     is_agreed, rounds = True, 0
-    with held(executor_here(executor, workers=count)) as chosen:
+    with connected(executor_here(executor, workers=count)) as chosen:
         check = partial(
             audit, backend, subset=subset, workers=count, progress=progress, executor=chosen
         )

@@ -41,13 +41,13 @@ class DaskExecutor(Struct, frozen=True, eq=False):
             return tasks
 
     @contextmanager
-    def held(self) -> Iterator[Held]:
+    def connected(self) -> Iterator[Connected]:
         """Give an executor that connects once, for all runs meanwhile, and then disconnects."""
         with ExitStack() as stack:
-            yield Held(self, stack)
+            yield Connected(self, stack)
 
 
-class Held:
+class Connected:
     """Tasks of several runs on one cluster, which the first of them connects to."""
 
     def __init__(self, executor: DaskExecutor, stack: ExitStack) -> None:
