@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from make_many import COLLECTION
 from rasterio.transform import from_origin
 
 from geobatch.declare import SpecSet, validate
@@ -27,19 +28,7 @@ DISTINCT = 100
 _FOLDER = 10_000
 _PAGE = 5_000
 _BAND = "B1"
-_SPEC = """\
-kind: image_collection
-id: many
-for_each:
-  files: scenes/*/*.tif
-  pattern: 'i(?P<number>[0-9]+)[.]tif'
-image:
-  id: '{stem}'
-  bands:
-    - {id: B1}
-  start_time: 2025-01-01
-  properties: {number: '{number}'}
-"""
+_SPEC = COLLECTION.replace("scenes/*.tif", "scenes/*/*.tif")
 
 
 def make_files(folder: Path, images: int) -> None:

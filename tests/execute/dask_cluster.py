@@ -17,6 +17,7 @@ from geobatch.execute.executors.dask import session, worker
 from geobatch.execute.executors.dask.cluster import LOCAL
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.rasters import write_raster
+from geobatch.workflow.apply import apply
 
 SPECS = Path(__file__).parents[2] / "specs"
 ROOT = "e9ad50ffc084d18cf12f67980506c04146614ac7afa7581a162e131a398ffa53"
@@ -52,6 +53,16 @@ def write_images(folder: Path, *, small: int = 12) -> Path:
         documents.append(image(f"small-images/s{number}", name))
     (folder / "spec.yaml").write_text("\n---\n".join(documents))
     return folder / "spec.yaml"
+
+
+def write_history(folder: Path) -> Path:
+    """Make a store of three commits, of which the older ones need many tiles of their own."""
+    spec = write_images(folder / "in", small=5)
+    rng = np.random.default_rng(8)
+    for _ in range(3):
+        apply([spec], store=folder / "store")
+        write_raster(folder / "in" / "large.tif", rng.integers(0, 9, (900, 700)).astype(np.uint8))
+    return folder / "store"
 
 
 def image(asset_id: str, name: str) -> str:

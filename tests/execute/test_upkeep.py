@@ -17,9 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from dask_cluster import Spy, cluster, runs_of, write_images
+from dask_cluster import Spy, cluster, runs_of, write_history
 from distributed import Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +41,6 @@ from geobatch.store.maintenance.reachable import DigestSet, digests_of, hex_of
 from geobatch.store.maintenance.sweeping.sweep import joined, sweep
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
-from geobatch.testing.rasters import write_raster
 from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.fsck import fsck
 from geobatch.workflow.maintenance.repair import repair
@@ -81,14 +79,7 @@ def executor(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three commits, of which the older ones need many tiles of their own."""
-    folder = tmp_path_factory.mktemp("upkeep")
-    spec = write_images(folder / "in", small=5)
-    rng = np.random.default_rng(8)
-    for _ in range(3):
-        apply([spec], store=folder / "store")
-        write_raster(folder / "in" / "large.tif", rng.integers(0, 9, (900, 700)).astype(np.uint8))
-    return folder / "store"
+    return write_history(tmp_path_factory.mktemp("upkeep"))
 
 
 @pytest.fixture

@@ -13,14 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from dask_cluster import runs_of, write_images
+from dask_cluster import runs_of, write_history
 from shell import Done, environment, geobatch
 
 from geobatch.store.maintenance.fsck.contents import EVERYTHING
-from geobatch.testing.rasters import write_raster
-from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.fsck import fsck
 
 SLOW = """
@@ -49,14 +46,7 @@ MOMENTS = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three commits, of which the older ones need many tiles of their own."""
-    folder = tmp_path_factory.mktemp("lost")
-    spec = write_images(folder / "in", small=5)
-    rng = np.random.default_rng(8)
-    for _ in range(3):
-        apply([spec], store=folder / "store")
-        write_raster(folder / "in" / "large.tif", rng.integers(0, 9, (900, 700)).astype(np.uint8))
-    return folder / "store"
+    return write_history(tmp_path_factory.mktemp("lost"))
 
 
 @pytest.fixture

@@ -156,9 +156,7 @@ class Collection(Struct, kw_only=True):
         made = Images[R](is_held=is_held or not may_be_made(base, templates, uris))
         digest = b"" if made.is_held else rule_digest(self.id, base, templates, self._columns)
         rule = Rule(base=base, digest=digest, own=self._own, image=partial(self._made, maker))
-        inputs, ids = (
-            self._inputs(maker, rule, uris) if digest and self.cache.is_open else (b"", [])
-        )
+        inputs, ids = self._inputs(maker, rule, uris)
         found = self.cache.rule(self.positions.path, self.id, inputs) if inputs else None
         if found is not None and all(0 <= number < len(ids) for number in found):
             ids, uris = by_id(ids, uris)
