@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import MutableMapping
-from pathlib import Path
-from typing import Any
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import FileStat, Source
-from geobatch.model.sources.pin import Pin
-from geobatch.sources.files import check_unchanged, regular_file
-from geobatch.sources.gdal.environment import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.handle import Handle
+from geobatch.sources.files import check_unchanged
+from geobatch.sources.gdal.environment import gdal_environment
+from geobatch.sources.geotiff.handle import Handle, open_file
 from geobatch.sources.geotiff.reader import Reader
 from geobatch.sources.naming import LostStateError, UnnamedError
 
@@ -36,17 +33,13 @@ class PinnedReader(Reader):
         overview = pin.overviews[level - 1] if level else 0
         if pin.remote is not None:
             return self._open_object(source, overview)
-        handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
+        self._check_file(source, expected)
         try:
+            handle = open_file(source, None, overview=overview)
+        except UnnamedError:
             self._check_file(source, expected)
-            handle.dataset = self._open_file(source, pin, overview)
-        except FAILURES as error:
-            self._confirm(source, handle)
-            raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
-        if (handle.dataset.height, handle.dataset.width) != (source.height, source.width):
-            handle.run(handle.dataset.close)
-            raise LostStateError(pin.generation)
-        return handle
+            raise
+        return self._with_blocks(source, overview, handle)
 
     def _confirm(self, source: Source, handle: Handle) -> None:
         if handle.raster is not None:
@@ -63,16 +56,9 @@ class PinnedReader(Reader):
         except SourceError as error:
             raise LostStateError(pin.generation) from error
 
-    def _open_file(self, source: Source, pin: Pin, overview: int) -> Any:
-        try:
-            real = regular_file(Path(source.path))
-        except SourceError as error:
-            raise LostStateError(pin.generation) from error
-        return open_dataset(real, overview=overview)
-
 
 def _close(handles: MutableMapping[int, Handle]) -> None:
     with gdal_environment():
         while handles:
             handle = handles.popitem()[1]
-            handle.run(handle.dataset.close)
+            handle.close()

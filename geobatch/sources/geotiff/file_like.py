@@ -39,6 +39,14 @@ class FileLike(io.RawIOBase):
             SourceError: They cannot be read.
         """
 
+    def read_between(self, start: int, stop: int) -> bytes:
+        """Return the bytes from one position to another, or fewer at the end of the file.
+
+        Raises:
+            SourceError: They cannot be read.
+        """
+        return self._bytes(start, min(stop, self._length)) if start < self._length else b""
+
     def readable(self) -> bool:
         """Return True."""
         return True

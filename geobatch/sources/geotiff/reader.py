@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -19,18 +17,26 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels, Tabulated
-from geobatch.sources.files import check_unchanged, regular_file, stat
-from geobatch.sources.gdal.environment import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.handle import Handle, alpha_bits, bad_block, bad_mask, in_file
+from geobatch.sources.files import check_unchanged
+from geobatch.sources.gdal.environment import FAILURES, gdal_environment
+from geobatch.sources.geotiff.decoding.blocks import Blocks, KeptBlocks
+from geobatch.sources.geotiff.decoding.strips import Strips
+from geobatch.sources.geotiff.handle import (
+    Handle,
+    alpha_bits,
+    bad_block,
+    bad_mask,
+    in_file,
+    open_file,
+    open_object,
+)
 from geobatch.sources.geotiff.headers import tiff
-from geobatch.sources.geotiff.headers.tables import read_tables
 from geobatch.sources.geotiff.objects.kept import KeptHeaders
 from geobatch.sources.geotiff.objects.raster import extents_of
 from geobatch.sources.geotiff.objects.rasters import ObjectRasters
-from geobatch.sources.geotiff.strips import Strips
-from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
+from geobatch.sources.geotiff.verified import Checked, checked
 from geobatch.sources.masks.weights import weights
-from geobatch.sources.naming import LostStateError, Named, UnnamedError
+from geobatch.sources.naming import Named
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 
@@ -72,7 +78,7 @@ class Reader:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: dict[int, Handle] = {}
-        self._strips = Strips()
+        self._strips, self._kept = Strips(), KeptBlocks()
         self._bytes_read = 0
         self._is_closed = False
 
@@ -102,10 +108,11 @@ class Reader:
             handles = list(self._handles.values())
             self._handles.clear()
         self._strips.clear()
+        self._kept.clear()
         self._local = threading.local()
         with gdal_environment():
             for handle in handles:
-                handle.run(handle.dataset.close)
+                handle.close()
         for known in self._checked.values():
             known.close()
         self._checked.clear()
@@ -149,9 +156,9 @@ class Reader:
             handle = self._handle(source, level)
         handle.held.clear()
         if handle.raster is not None:
-            tables = (handle.sizes, handle.mask_sizes)
             mask = source.mask if is_masked else None
-            handle.held.update(handle.raster.load(extents_of(tables, window, bands, mask=mask)))
+            extents = extents_of(handle.tables, window, bands, mask=mask)
+            handle.held.update(handle.raster.load(extents))
 
     def cancel(self) -> None:
         """Cancel reads that wait for a server or a bucket."""
@@ -199,22 +206,19 @@ class Reader:
                 check_unchanged(source.path, source.stat)
 
     def _read_bands(
-        self, source: Source, window: Window, indexes: Sequence[int], level: int
+        self, source: Source, window: Window, bands: Sequence[int], level: int
     ) -> npt.NDArray[Any]:
-        bands = [index + 1 for index in indexes]
         with gdal_environment():
             handle = self._handle(source, level)
-            # What rasterio makes by itself is zeroed first, with Python's lock held. All bands of
-            # a TIFF are of one dtype.
-            dtype = handle.dataset.dtypes[0]
-            pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), dtype)
             try:
+                # What rasterio makes by itself is zeroed first, with Python's lock held.
+                pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), handle.dtype)
                 self._decode(source, handle, window, bands, out=pixels)
             except FAILURES as error:
                 self._confirm(source, handle)
                 raise bad_block(handle, bands, window, error) from error
         self._confirm(source, handle)
-        self._count(handle.sizes, window, list(indexes))
+        self._count(handle.tables.image, window, list(bands))
         return pixels
 
     def _decode(
@@ -222,7 +226,7 @@ class Reader:
         source: Source,
         handle: Handle,
         window: Window,
-        bands: list[int],
+        bands: Sequence[int],
         *,
         out: npt.NDArray[Any],
     ) -> None:
@@ -230,19 +234,19 @@ class Reader:
 
         def decode(rows: Window) -> npt.NDArray[Any]:
             pixels = np.empty((len(bands), *rows.shape), out.dtype)
-            handle.run(handle.dataset.read, bands, out=pixels, window=in_file(rows))
+            handle.decode(rows, bands, pixels)
             return pixels
 
         if source.state is None and self._strips.read(source, window, bands, out, decode):
             return
-        handle.run(handle.dataset.read, bands, out=out, window=in_file(window))
+        handle.decode(window, bands, out)
 
     def _read_mask(self, source: Source, window: Window, level: int) -> npt.NDArray[np.uint8]:
         with gdal_environment():
             handle = self._handle(source, level)
             if source.mask == "alpha":
-                last, bits = handle.dataset.count - 1, alpha_bits(handle)
-                alpha = self._read_bands(source, window, [last], level)[0]
+                bits = alpha_bits(handle)
+                alpha = self._read_bands(source, window, [handle.bands - 1], level)[0]
                 return weights(alpha, valid_value=(1 << bits) - 1)
             try:
                 mask: npt.NDArray[np.uint8] = handle.run(
@@ -252,7 +256,7 @@ class Reader:
                 self._confirm(source, handle)
                 raise bad_mask(window, error) from error
         self._confirm(source, handle)
-        self._count(handle.mask_sizes, window, [0])
+        self._count(handle.tables.mask, window, [0])
         return mask
 
     def _count(self, sizes: tiff.BlockSizes | None, window: Window, planes: list[int]) -> None:
@@ -276,7 +280,7 @@ class Reader:
         handle = self._open(source, level)
         with self._lock:
             if self._is_closed:
-                handle.run(handle.dataset.close)
+                handle.close()
                 raise InternalError("a closed Reader was asked to read")
             self._handles[id(handle)] = handle
         handles[key] = handle
@@ -289,27 +293,20 @@ class Reader:
             raise InternalError(f"`{source.uri}`: its reduced images are not read")
         if source.state is not None:
             return self._open_object(source, 0)
-        return _open(source, None if source.is_proven else self._known(source))
+        known = None if source.is_proven else self._known(source)
+        return self._with_blocks(source, level, open_file(source, known))
 
     def _open_object(self, source: Source, overview: int) -> Handle:
         """Return an object in the state in which it was identified."""
-        raster = self._objects.get(source)
-        tables = raster.tables(overview)
-        handle = Handle(dataset=None, stat=source.stat, sizes=tables[0], mask_sizes=tables[1])
-        handle.raster, handle.context = raster, copy_context()
-        try:
-            handle.dataset = handle.run(
-                open_dataset,
-                source.path,
-                overview=overview,
-                opener=lambda: raster.opened(handle.held, handle.failures),
-            )
-        except FAILURES as error:
-            self._confirm(source, handle)
-            raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
-        if (handle.dataset.height, handle.dataset.width) != (source.height, source.width):
-            handle.run(handle.dataset.close)
-            raise LostStateError(raster.generation)
+        handle = open_object(source, self._objects.get(source), overview=overview)
+        return self._with_blocks(source, overview, handle)
+
+    def _with_blocks(self, source: Source, overview: int, handle: Handle) -> Handle:
+        """Return a file whose blocks are decoded without GDAL, if it is of a usual kind."""
+        image, encoding = handle.tables.image, handle.tables.encoding
+        if image is not None and encoding is not None:
+            name = (source.path, source.digest, overview)
+            handle.blocks = Blocks(image, encoding, handle.read, name=name, kept=self._kept)
         return handle
 
     def _known(self, source: Source) -> Checked:
@@ -336,38 +333,7 @@ class Reader:
         handle = handles.pop(key)
         with self._lock:
             self._handles.pop(id(handle), None)
-        handle.run(handle.dataset.close)
-
-
-def _open(source: Source, known: Checked | None) -> Handle:
-    path = Path(source.path)
-    expected = source.stat or stat(path)
-    real = regular_file(path)
-    check_unchanged(source.path, expected)
-    handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
-    try:
-        with real.open("rb") as file:
-            handle.sizes, handle.mask_sizes = read_tables(file)
-        if known is None:
-            handle.dataset = open_dataset(real)
-        else:
-            handle.context = copy_context()
-            handle.dataset = handle.run(
-                open_dataset, real, opener=lambda: CheckedFile(known, handle.failures)
-            )
-    except FAILURES as error:
-        if handle.failures:
-            raise handle.failures[0] from None
-        check_unchanged(source.path, expected)
-        raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
-    dataset = handle.dataset
-    if (dataset.height, dataset.width) != (source.height, source.width):
-        handle.run(dataset.close)
-        raise UnnamedError(
-            f"expected {source.height} x {source.width} pixels,"
-            f" got {dataset.height} x {dataset.width}"
-        )
-    return handle
+        handle.close()
 
 
 def _check_inside(source: Source, window: Window) -> None:

@@ -19,8 +19,8 @@ from geobatch.errors import SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.window import Window
 from geobatch.sources.geotiff import Reader, identify, read_header
-from geobatch.sources.geotiff import strips as strips_module
-from geobatch.sources.geotiff.strips import Strips
+from geobatch.sources.geotiff.decoding import strips as strips_module
+from geobatch.sources.geotiff.decoding.strips import Strips
 
 WIDTH, HEIGHT, BANDS = 2311, 700, 3
 

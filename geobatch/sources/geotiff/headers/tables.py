@@ -1,13 +1,22 @@
-"""Where the blocks of an image and of its mask are in a TIFF."""
+"""Where the blocks of an image and of its mask are in a TIFF, and how they are encoded."""
 
 from __future__ import annotations
 
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple
 
 from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.headers.encoding import Encoding, read_encoding
 
-Tables: TypeAlias = tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]
-"""The blocks of an image, and those of its mask; None where the file does not declare them."""
+
+class Tables(NamedTuple):
+    """The blocks of an image."""
+
+    image: tiff.BlockSizes | None
+    """Where they are; None where the file does not say."""
+    mask: tiff.BlockSizes | None
+    """Where those of the internal mask are; None without one, or where the file does not say."""
+    encoding: Encoding | None
+    """How they are encoded; None where only GDAL decodes them."""
 
 
 def read_tables(file: BinaryIO, *, overview: int = 0) -> Tables:
@@ -29,9 +38,11 @@ def read_tables(file: BinaryIO, *, overview: int = 0) -> Tables:
     size = _size(file, image)
     masks = (one for one, kind in kinds if kind & tiff.MASK and _size(file, one) == size)
     mask = next(masks, None)
-    return (
-        tiff.read_block_sizes(file, image),
-        None if mask is None else tiff.read_block_sizes(file, mask),
+    blocks = tiff.read_block_sizes(file, image)
+    return Tables(
+        image=blocks,
+        mask=None if mask is None else tiff.read_block_sizes(file, mask),
+        encoding=None if blocks is None else read_encoding(file, image, blocks),
     )
 
 

@@ -185,7 +185,7 @@ def extents_of(
         bands: Zero-based indexes.
         mask: The mask that is read too: `internal`, `alpha` (the last band), or None.
     """
-    image, internal = tables
+    image, internal = tables.image, tables.mask
     found: set[Extent] = set()
     if image is not None:
         planes = [*bands, -1] if mask == "alpha" else list(bands)

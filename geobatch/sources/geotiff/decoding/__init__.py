@@ -1,0 +1,1 @@
+"""Pixels from the blocks of TIFFs, without GDAL where libraries decode them as it does."""
