@@ -72,6 +72,7 @@ LIBRARIES = {
     "pydantic_core": {"declare"},
     "yaml": {"declare"},
     "google_crc32c": {"format", "sources"},
+    "imagecodecs": {"sources"},
     "isal": {"sources"},
     "affine": {"sources"},
     "pyproj": {"sources"},

@@ -24,6 +24,8 @@ ReadBytes: TypeAlias = Callable[[int, int], bytes]
 """Returns the bytes of a file from one position to another, or fewer at its end."""
 _Key: TypeAlias = tuple[object, int, int, int]
 
+_RUN_BYTES = 1 << 19
+"""Bytes of strips that are decoded one after another, before their differences are summed up."""
 _SLACK_BYTES = 1 << 16
 """Bytes that a stored block may have more than its pixels."""
 
@@ -99,48 +101,66 @@ class Blocks:
             Whether it was filled. If not, GDAL knows what the file means, or what is wrong with
             it: blocks that are not stored, or that are damaged.
         """
-        counts = self._sizes.counts
-        box = window.in_tiles((self._sizes.rows, self._sizes.cols))
         into = out.view(self._unsigned)
         # Of bands in blocks of their own, one after another; else all from the same block.
         planes = [(0, list(bands), into)]
-        if len(counts) > 1:
+        if len(self._sizes.counts) > 1:
             planes = [(band, [0], into[number : number + 1]) for number, band in enumerate(bands)]
+        pieces = self._pieces(window)
         try:
             return all(
-                self._fill(plane, block, samples, window, target)
+                self._fill(plane, piece, samples, window, target)
                 for plane, samples, target in planes
-                for block in box
+                for piece in pieces
             )
         except (RuntimeError, ValueError):
             return False
 
+    def _pieces(self, window: Window) -> list[Window]:
+        """Return the pixels of each block that a window touches; strips in it, several at once."""
+        sizes, encoding = self._sizes, self._encoding
+        rows, cols = sizes.rows, sizes.cols
+        box = window.in_tiles((rows, cols))
+        if encoding.is_tiled or window.width < encoding.width:
+            steps = [(row * rows, rows) for row in range(box.row, box.row + box.height)]
+        else:
+            steps = _runs(window, rows, max(1, _RUN_BYTES // self._size(rows)))
+        return [
+            Window(
+                row=row,
+                col=col * cols,
+                height=min(height, encoding.height - row),
+                width=min(cols, encoding.width - col * cols),
+            )
+            for row, height in steps
+            for col in range(box.col, box.col + box.width)
+        ]
+
     def _fill(
         self,
         plane: int,
-        block: tuple[int, int],
+        piece: Window,
         samples: Sequence[int],
         window: Window,
         out: npt.NDArray[Any],
     ) -> bool:
-        """Fill the part of a window that a block has; return whether it could be read."""
-        pixels = self._pixels(block)
-        part = window.intersect(pixels)
+        """Fill the part of a window that a piece has; return whether it could be read."""
+        part = window.intersect(piece)
         if part is None:
             return True
         target = out[:, *window.within(part)]
-        rows, cols = pixels.within(part)
-        if part == pixels:
-            stored = self._stored(plane, block)
+        rows, cols = piece.within(part)
+        if part == piece:
+            stored = self._stored(plane, piece)
             if stored is None:
                 return False
             for number, sample in enumerate(samples):
                 self._restore(stored[rows, cols, sample], target[number])
             return True
-        key = (self._name, plane, *block)
+        key = (self._name, plane, piece.row, piece.col)
         whole = self._kept.get(key)
         if whole is None:
-            stored = self._stored(plane, block)
+            stored = self._stored(plane, piece)
             if stored is None:
                 return False
             whole = np.empty_like(stored)
@@ -151,49 +171,62 @@ class Blocks:
             target[number] = whole[rows, cols, sample]
         return True
 
-    def _pixels(self, block: tuple[int, int]) -> Window:
-        """Return the pixels of the image that a block has."""
-        row, col = block[0] * self._sizes.rows, block[1] * self._sizes.cols
-        return Window(
-            row=row,
-            col=col,
-            height=min(self._sizes.rows, self._encoding.height - row),
-            width=min(self._sizes.cols, self._encoding.width - col),
-        )
+    def _size(self, rows: int) -> int:
+        """Return the bytes of decoded rows of a block."""
+        samples = self._encoding.bands if len(self._sizes.counts) == 1 else 1
+        return rows * self._sizes.cols * samples * self._unsigned.itemsize
 
-    def _stored(self, plane: int, block: tuple[int, int]) -> Samples | None:
-        """Return a block without its compression; None if it is not there, or not whole.
+    def _stored(self, plane: int, piece: Window) -> Samples | None:
+        """Return a piece without its compression; None if it is not there, or not whole.
 
         The next call may use the same memory.
         """
         sizes, encoding = self._sizes, self._encoding
-        count = int(sizes.counts[plane, *block])
-        rows = sizes.rows if encoding.is_tiled else self._pixels(block).height
-        shape = (rows, sizes.cols, encoding.bands if len(sizes.counts) == 1 else 1)
-        size = rows * sizes.cols * shape[2] * self._unsigned.itemsize
-        if not 0 < count <= 2 * size + _SLACK_BYTES or sizes.offsets is None:
+        if sizes.offsets is None:
             return None
-        offset = int(sizes.offsets[plane, *block])
-        data = self._read(offset, offset + count)
-        if len(data) != count:
-            return None
-        if encoding.compression == "NONE":
-            if count < size:
-                return None
-            return np.frombuffer(data, self._unsigned, size // self._unsigned.itemsize).reshape(
-                shape
-            )
+        first, col = piece.row // sizes.rows, piece.col // sizes.cols
+        at = (plane, slice(first, -(-(piece.row + piece.height) // sizes.rows)), col)
+        offsets, counts = sizes.offsets[at].tolist(), sizes.counts[at].tolist()
+        rows = sizes.rows if encoding.is_tiled else piece.height
+        size, step = self._size(rows), self._size(min(rows, sizes.rows))
         if self._buffer is None or self._buffer.size < size:
             self._buffer = np.empty(size, np.uint8)
-        buffer = self._buffer[:size]
-        decode = deflate_decode if encoding.compression == "DEFLATE" else zstd_decode
-        if len(decode(data, out=buffer.data)) != size:
-            return None
-        return buffer.view(self._unsigned).reshape(shape)
+        for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
+            out = self._buffer[number * step : min((number + 1) * step, size)]
+            if not 0 < count <= 2 * out.size + _SLACK_BYTES:
+                return None
+            data = self._read(offset, offset + count)
+            if len(data) != count or not self._decompress(data, out):
+                return None
+        return self._buffer[:size].view(self._unsigned).reshape(rows, sizes.cols, -1)
+
+    def _decompress(self, data: bytes, out: npt.NDArray[np.uint8]) -> bool:
+        """Write what a block holds; return whether it is as much as expected."""
+        compression = self._encoding.compression
+        if compression == "DEFLATE":
+            return len(deflate_decode(data, out=out.data)) == out.size
+        if compression == "ZSTD":
+            return len(zstd_decode(data, out=out.data)) == out.size
+        if len(data) < out.size:
+            return False
+        out[:] = np.frombuffer(data, np.uint8, out.size)
+        return True
 
     def _restore(self, stored: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        """Write what a band of a block holds, from its first column on: (row, col)."""
+        """Write what a band of a piece holds, from its first column on: (row, col)."""
         if self._encoding.has_differences:
             delta_decode(stored, axis=1, out=out)
         else:
             out[:] = stored
+
+
+def _runs(window: Window, rows: int, most: int) -> list[tuple[int, int]]:
+    """Return (first row, rows) of runs of at most so many strips; those cut by a window, alone."""
+    found = []
+    row, end = window.row // rows * rows, window.row + window.height
+    while row < end:
+        inside = min(most, (end - row) // rows) if row >= window.row else 0
+        height = max(inside, 1) * rows
+        found.append((row, height))
+        row += height
+    return found
