@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Lock, local
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +35,7 @@ class KeptBlocks:
 
     def __init__(self) -> None:
         """Keep nothing yet."""
+        self._local = local()
         self._lock = Lock()
         self._blocks: OrderedDict[_Key, Samples] = OrderedDict()
         self._size = 0
@@ -56,8 +57,16 @@ class KeptBlocks:
             while self._size > KEPT_BYTES:
                 self._size -= self._blocks.popitem(last=False)[1].nbytes
 
+    def scratch(self, size: int) -> npt.NDArray[np.uint8]:
+        """Return bytes for a block that is not kept; the next call in this thread has the same."""
+        found: npt.NDArray[np.uint8] | None = getattr(self._local, "scratch", None)
+        if found is None or found.size < size:
+            found = self._local.scratch = np.empty(size, np.uint8)
+        return found[:size]
+
     def clear(self) -> None:
         """Forget everything."""
+        self._local = local()
         with self._lock:
             self._blocks.clear()
             self._size = 0
@@ -87,7 +96,6 @@ class Blocks:
         self._sizes, self._encoding, self._read, self._name = sizes, encoding, read, name
         self._kept = kept
         self._unsigned = np.dtype(f"<u{np.dtype(encoding.dtype).itemsize}")
-        self._buffer: npt.NDArray[np.uint8] | None = None
 
     def read(self, window: Window, bands: Sequence[int], out: npt.NDArray[Any]) -> bool:
         """Fill an array with a window of some bands.
@@ -189,16 +197,15 @@ class Blocks:
         offsets, counts = sizes.offsets[at].tolist(), sizes.counts[at].tolist()
         rows = sizes.rows if encoding.is_tiled else piece.height
         size, step = self._size(rows), self._size(min(rows, sizes.rows))
-        if self._buffer is None or self._buffer.size < size:
-            self._buffer = np.empty(size, np.uint8)
+        buffer = self._kept.scratch(size)
         for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
-            out = self._buffer[number * step : min((number + 1) * step, size)]
+            out = buffer[number * step : (number + 1) * step]
             if not 0 < count <= 2 * out.size + _SLACK_BYTES:
                 return None
             data = self._read(offset, offset + count)
             if len(data) != count or not self._decompress(data, out):
                 return None
-        return self._buffer[:size].view(self._unsigned).reshape(rows, sizes.cols, -1)
+        return buffer.view(self._unsigned).reshape(rows, sizes.cols, -1)
 
     def _decompress(self, data: bytes, out: npt.NDArray[np.uint8]) -> bool:
         """Write what a block holds; return whether it is as much as expected."""
