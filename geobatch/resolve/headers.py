@@ -189,7 +189,7 @@ def _check_dimensions(number: int, source: ProbedSource, header: Header) -> None
 
 
 def _check_block(header: Header, probe: Probe) -> None:
-    """Check that a block does not take more memory than is allowed: GDAL decodes all of it."""
+    """Check that a block does not take more memory than is allowed: all of it is decoded."""
     rows, cols = header.block
     count = len(header.dtypes) if header.is_pixel_interleaved else 1
     size = rows * cols * count * np.dtype(header.dtypes[0]).itemsize
