@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
-    "geobatch", "rasterio", "numpy", "numcodecs", "zarr", "blake3",
+    "geobatch", "rasterio", "numpy", "imagecodecs", "zarr", "blake3",
     "tensorstore", "dask", "xarray", "rioxarray",
 )  # fmt: skip
 

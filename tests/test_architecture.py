@@ -84,7 +84,7 @@ LIBRARIES = {
     "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
     "shapely": {"table"},
-    "numcodecs": {"format"},
+    "imagecodecs": {"format"},
     "dask": {"execute"},
     "distributed": {"execute"},
     "obstore": {"buckets"},

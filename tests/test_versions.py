@@ -13,7 +13,7 @@ from geobatch.versions import VERSION, version_of
 
 
 @pytest.mark.parametrize(
-    "library", ["numcodecs", "numpy", "pyarrow", "pyproj", "rasterio", "tensorflow", "zarr"]
+    "library", ["imagecodecs", "numpy", "pyarrow", "pyproj", "rasterio", "tensorflow", "zarr"]
 )
 def test_versions_are_those_of_the_metadata(library: str) -> None:
     assert version_of(library) == version(library)

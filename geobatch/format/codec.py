@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from itertools import product
-from typing import Any
+from typing import Any, Literal, cast
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from numcodecs import blosc, zstd
+from imagecodecs import blosc_decode, blosc_encode, zstd_decode, zstd_encode
 
 from geobatch.errors import CorruptObjectError
 from geobatch.format.shard import pack, unpack
@@ -16,24 +17,22 @@ from geobatch.format.zarr_codecs import BLOSC_BLOCK, unknown_codec
 from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest, digest_bytes
 
-# Blosc's own threads append blocks as they finish: with one, equal pixels give equal bytes. The
-# context-free calls that `use_threads` turns off share a global lock besides.
-blosc.use_threads = False
-blosc.set_nthreads(1)
-
-_SHUFFLES: dict[str, int] = {
-    "noshuffle": blosc.NOSHUFFLE,
-    "shuffle": blosc.SHUFFLE,
-    "bitshuffle": blosc.BITSHUFFLE,
-}
+_Compressor = Literal["blosclz", "lz4", "lz4hc", "zlib", "zstd"]
+_Shuffle = Literal["noshuffle", "shuffle", "bitshuffle"]
+_COMPRESSORS = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
+_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 _BLOSC_HEADER = 16
 _GZIP_WINDOW = 31
 """zlib's window bits for a gzip frame; its header has no time."""
 
 
 def compressor_versions() -> dict[str, str]:
-    """Return the versions of what compresses that equal versions of numcodecs may differ in."""
-    return {"blosc": blosc.VERSION_STRING, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    """Return the versions of what compresses that equal versions of imagecodecs may differ in."""
+    return {
+        "blosc": imagecodecs.blosc_version(),
+        "zstd": imagecodecs.zstd_version(),
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
+    }
 
 
 def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
@@ -53,18 +52,25 @@ def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
 
 
 def _compress(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
+    data: Any = pixels  # imagecodecs takes any buffer; its stubs name few
     if codec.name == "blosc":
-        encoded: bytes = blosc.compress(
-            pixels,
-            codec.compressor.encode(),
-            codec.level,
-            _shuffle(codec),
-            BLOSC_BLOCK,
-            pixels.dtype.itemsize,
+        if codec.compressor not in _COMPRESSORS or codec.shuffle not in _SHUFFLES:
+            raise unknown_codec(codec)
+        return bytes(
+            blosc_encode(
+                data,
+                codec.level,
+                compressor=cast("_Compressor", codec.compressor),
+                shuffle=cast("_Shuffle", codec.shuffle),
+                typesize=pixels.dtype.itemsize,
+                blocksize=BLOSC_BLOCK,
+                # Blosc's own threads append blocks as they finish: with one, equal pixels give
+                # equal bytes.
+                numthreads=1,
+            )
         )
-        return encoded
     if codec.name == "zstd":
-        return bytes(zstd.compress(pixels, codec.level))
+        return bytes(zstd_encode(data, codec.level))
     if codec.name == "gzip":
         return zlib.compress(_flat(pixels), codec.level, wbits=_GZIP_WINDOW)
     if codec.name == "none":
@@ -92,11 +98,13 @@ def decode(codec: Codec, data: bytes, dtype: str | np.dtype[Any], tile: int) -> 
 def _decompress(
     codec: Codec, data: bytes | memoryview, kind: np.dtype[Any], tile: int
 ) -> npt.NDArray[Any]:
+    expected = tile * tile * kind.itemsize
+    plain: Any
     try:
         if codec.name == "blosc":
-            plain = blosc.decompress(_whole_blosc(data))
+            plain = blosc_decode(_whole_blosc(data), numthreads=1, out=_room(expected))
         elif codec.name == "zstd":
-            plain = zstd.decompress(data)
+            plain = zstd_decode(cast("Any", data), out=_room(expected))
         elif codec.name == "gzip":
             plain = zlib.decompress(data, wbits=_GZIP_WINDOW)
         elif codec.name == "none":
@@ -105,12 +113,19 @@ def _decompress(
             raise unknown_codec(codec)
     except (RuntimeError, ValueError, zlib.error) as error:
         raise CorruptObjectError(
-            f"a tile cannot be decoded with `{codec.name}`: {error}"
+            f"a tile cannot be decoded with `{codec.name}` to {expected} bytes: {error}"
         ) from error
-    expected = tile * tile * kind.itemsize
     if len(plain) != expected:
         raise CorruptObjectError(f"a tile decodes to {len(plain)} bytes, expected {expected}")
     return np.frombuffer(plain, dtype=kind).reshape(tile, tile)
+
+
+def _room(size: int) -> Any:
+    """Return memory to decode a tile into: no header decides how much is taken.
+
+    The stubs of imagecodecs name memory views; it takes arrays of bytes as well.
+    """
+    return np.empty(size, dtype=np.uint8)
 
 
 def content_digest(pixels: npt.NDArray[Any]) -> Digest:
@@ -128,15 +143,8 @@ def _chunk_windows(codec: Codec, tile: int) -> list[tuple[slice, slice]]:
     return list(product(parts, parts))
 
 
-def _whole_blosc(data: bytes | memoryview) -> bytes | memoryview:
+def _whole_blosc(data: bytes | memoryview) -> Any:
     """Refuse a cut buffer: Blosc itself trusts the lengths that the header gives."""
     if len(data) < _BLOSC_HEADER or int.from_bytes(data[12:16], "little") != len(data):
         raise ValueError(f"{len(data)} bytes are not a complete Blosc buffer")
     return data
-
-
-def _shuffle(codec: Codec) -> int:
-    try:
-        return _SHUFFLES[codec.shuffle]
-    except KeyError:
-        raise unknown_codec(codec) from None

@@ -35,7 +35,7 @@ from geobatch.workflow.provenance import find_provenance
 from geobatch.workflow.request import Request
 
 _LOG = Logger(__name__)
-_TOOLS = ("numcodecs", "numpy", "rasterio")
+_TOOLS = ("imagecodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
 _TABLE_TOOLS = ("pyarrow",)
 """Those that shape tables."""

@@ -42,7 +42,7 @@ def test_memory_and_versions_are_compared() -> None:
     assert not memory_problem(2 << 30, 4)
     assert "for 1 thread," in memory_problem(1 << 28, 1)
     versions = versions_here()
-    assert {"geobatch", "GDAL", "blosc", "numcodecs", "numpy", "rasterio"} <= versions.keys()
+    assert {"geobatch", "GDAL", "blosc", "imagecodecs", "numpy", "rasterio"} <= versions.keys()
     assert not list(differences(versions, versions))
     other = {**versions, "numpy": "1.0"}
     assert list(differences(versions, other)) == [f"numpy is `1.0`, expected `{versions['numpy']}`"]

@@ -28,7 +28,7 @@ from geobatch.versions import VERSION, version_of
 from geobatch.workflow.maintenance.bucket_health import examine_bucket
 from geobatch.workflow.maintenance.diagnosis import Diagnosis, Health
 
-LIBRARIES = ("numpy", "rasterio", "pyproj", "numcodecs", "zarr", "blake3", "msgspec", "pydantic")
+LIBRARIES = ("numpy", "rasterio", "pyproj", "imagecodecs", "zarr", "blake3", "msgspec", "pydantic")
 """Libraries that are always installed."""
 _EXTRAS = (("tfrecord", "tensorflow"), ("table", "pyarrow"), ("geometry", "shapely"))
 _GIB = 1 << 30

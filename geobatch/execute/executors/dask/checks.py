@@ -17,7 +17,7 @@ from geobatch.store.backends.protocol import Backend
 from geobatch.store.identity import IDENTITY
 from geobatch.versions import VERSION, version_of
 
-_LIBRARIES = ("numcodecs", "numpy")
+_LIBRARIES = ("imagecodecs", "numpy")
 PROCESS_BYTES = 256 << 20
 """Memory of a worker without a task: Python, the libraries, and what the allocator keeps."""
 THREAD_BYTES = 256 << 20
