@@ -41,6 +41,7 @@ CHILD = np.dtype(
 """What a page records of a child; in the page each field is an array of its own."""
 
 _START = struct.Struct("<4sHHI")
+_ONE_TILE = struct.Struct("<QQ")
 _BITMAP = HEADER.itemsize - SLOTS // 8
 _DOMAIN = b"geobatch index page 1\x00"
 
@@ -121,6 +122,23 @@ class Page(Struct, frozen=True, kw_only=True):
             offset += count * column.itemsize
         children.flags.writeable = False
         return cls(height=height, slots=slots, children=children)
+
+
+def page_of_tile(slot: int, content: bytes, stored: bytes, size: int) -> tuple[bytes, Digest]:
+    """Return the page of a single tile, and its content digest, as `Page` gives them.
+
+    Args:
+        slot: Where the tile is in the page.
+        content: Digest of its pixels.
+        stored: Digest of its bytes.
+        size: Length of its bytes.
+    """
+    bitmap = bytearray(SLOTS // 8)
+    bitmap[slot // 8] = 1 << 7 - slot % 8
+    start = _START.pack(MAGIC, VERSION, 1, 1).ljust(_BITMAP, b"\0")
+    data = b"".join([start, bitmap, content, stored, _ONE_TILE.pack(size, 1)])
+    merkle = b"".join([_DOMAIN, (1).to_bytes(2, "little"), bitmap, content])
+    return data, blake3(merkle).hexdigest()
 
 
 class References(NamedTuple):

@@ -9,8 +9,10 @@ import re
 import signal
 import stat as modes
 import sys
+from functools import cache
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from blake3 import blake3
 
@@ -45,8 +47,8 @@ def regular_file(path: Path, *, may_be_empty: bool = False) -> Path:
             "not a local file", hint="copy the raster to a local disk and name that file"
         )
     try:
-        real = path.resolve(strict=True)
-        found = real.stat()
+        real = os.path.realpath(path, strict=True)
+        found = os.stat(real)  # noqa: PTH116 - half the cost of `Path.resolve` and its `stat`
     except FileNotFoundError:
         raise UnnamedError("no such file", hint="check the uri in the spec") from None
     except (OSError, RuntimeError, ValueError) as error:
@@ -56,7 +58,7 @@ def regular_file(path: Path, *, may_be_empty: bool = False) -> Path:
         raise UnnamedError(f"expected a regular file, got {kind}")
     if found.st_size == 0 and not may_be_empty:
         raise UnnamedError("the file is empty")
-    return real
+    return Path(real)
 
 
 def stat(path: Path) -> FileStat:
@@ -98,10 +100,16 @@ def is_written(descriptor: int) -> bool:
 def _file_system(descriptor: int) -> int:
     """Return the kind of file system that a file is on, by its magic number; 0 if unknown."""
     room = ctypes.create_string_buffer(512)
-    fstatfs = getattr(ctypes.CDLL(None), "fstatfs", None)
+    fstatfs = _fstatfs()
     if fstatfs is None or fstatfs(descriptor, room):
         return 0
     return ctypes.c_ulong.from_buffer(room).value & 0xFFFFFFFF
+
+
+@cache
+def _fstatfs() -> Any:
+    """Return the function of the system; None where there is none."""
+    return getattr(ctypes.CDLL(None), "fstatfs", None)
 
 
 def digest_file(file: FileIO, size: int) -> Digest:

@@ -68,7 +68,8 @@ class Index:
     """Reads and writes indexes whose pages are objects; decoded pages are kept for a while."""
 
     def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+        self.objects = objects
+        """Where the pages are."""
         self._page = lru_cache(maxsize=_PAGES_KEPT)(self._read)
 
     def write(
@@ -264,7 +265,7 @@ class Index:
         return self._page(digest, height)
 
     def _read(self, digest: Digest, height: int) -> Page:
-        return Page.from_bytes(self._objects.get(digest), height=height, digest=digest)
+        return Page.from_bytes(self.objects.get(digest), height=height, digest=digest)
 
     def _write(self, height: int, base: PageRef | None, change: _Change) -> PageRef | None:
         keys, removed = change.keys, change.removed
@@ -307,7 +308,7 @@ class Index:
     ) -> PageRef:
         page = Page(height=height, slots=slots, children=children)
         data = page.to_bytes()
-        stored, _ = self._objects.put_soon(data)
+        stored, _ = self.objects.put_soon(data)
         return PageRef(content=page.content, stored=stored, size=len(data), tiles=page.tiles)
 
     def _walk(

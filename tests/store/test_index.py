@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import TILE_ENTRY, PageRef
+from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.store.pages.places import Places, height_of
+from geobatch.store.pages.writing import put_single
 
 Place: TypeAlias = tuple[int, int]
 Tiles: TypeAlias = dict[Place, int]
@@ -217,3 +219,24 @@ def test_an_index_does_not_differ_from_itself() -> None:
         backend.delete(name)
     found = Index(Objects(backend)).diff((100, 100), root, root)
     assert [len(part) for part in found] == [0, 0, 0]
+
+
+@given(shape=planes(), data=st.data())
+def test_the_page_of_a_single_tile_is_the_one_that_an_index_writes(
+    shape: Place, data: st.DataObject
+) -> None:
+    place = data.draw(places(shape))
+    (row,) = entries({place: 7})
+    tile = StoredTile(*place, row["content"].tobytes(), row["stored"].tobytes(), int(row["size"]))
+    index = new_index()
+    found = put_single(index, shape, tile)
+    if max(shape) > 64:
+        assert found is None
+        return
+    other = new_index()
+    assert found == other.write(shape, entries=entries({place: 7}))
+    assert found is not None
+    assert index.objects.get(found.stored) == other.objects.get(found.stored)
+    for outside in ((shape[0], 0), (0, shape[1])):
+        with pytest.raises(ValueError, match="outside"):
+            put_single(index, shape, tile._replace(row=outside[0], col=outside[1]))

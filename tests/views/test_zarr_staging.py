@@ -18,7 +18,9 @@ from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.model.tile import StoredTile
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
+from geobatch.views.files import Files
 from geobatch.views.protocol import ViewChange
+from geobatch.views.zarr.check import walk
 from geobatch.views.zarr.staging import Staging
 
 
@@ -125,6 +127,23 @@ def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[An
             assert (root_of(store) / "zarr" / asset.id).stat().st_ino in inodes
     assert sync(store) == ViewChange()
     assert made_anew(store) == found
+
+
+def test_the_names_that_staging_knows_are_those_in_the_folder(store: TileStore) -> None:
+    staging = Staging(store.backend.local)
+    records = place(store, staging, *ASSETS[1:])
+    for record in records:
+        entry = store.put_record(record)
+        staging.asset_finished(entry)
+        _, names = staging.known_of(entry)
+        other = Staging(store.backend.local)
+        other.unpack(entry.id, staging.pack(entry.id))
+        other.asset_finished(entry)
+        assert other.known_of(entry) == (b"", names)
+        tree = Files(sources=root_of(store), folder=root_of(store) / "zarr")
+        assert other.move(entry, tree)
+        found = walk(f"{root_of(store)}/zarr/{entry.id}/")
+        assert names.split("\n") == sorted(name for name, _ in found)
 
 
 def test_of_what_is_in_the_tree_nothing_is_staged(store: TileStore) -> None:

@@ -18,6 +18,7 @@ from geobatch.format.page import FAN_OUT
 from geobatch.model.published import PAGE_ENTRY, ArrayKey, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.store.index import Index
+from geobatch.store.pages.writing import put_single
 
 MOST_TILES = 1 << 17
 """Tiles that collect until they are indexed."""
@@ -124,10 +125,15 @@ class Collected:
     def _index_tiles(self, roots: Mapping[ArrayKey, PageRef | None]) -> None:
         for key in sorted(self._entries.keys() | self._removed.keys()):
             base = self._written.get(key, roots.get(key))
+            plane, tiles = self._plane_of(key), self._entries.get(key, [])
+            if base is None and len(tiles) == 1:
+                self._written[key] = put_single(self._index, plane, tiles[0])
+                if self._written[key] is not None:
+                    continue
             self._written[key] = self._index.write(
-                self._plane_of(key),
+                plane,
                 base=base,
-                entries=entries_of(self._entries.get(key, [])),
+                entries=entries_of(tiles),
                 remove=positions_of([] if base is None else self._removed.get(key, [])),
             )
         self._entries.clear()

@@ -34,12 +34,14 @@ def begin_reading(
         regions: Where the results of finished regions are kept; None for nowhere.
         is_soon: Whether the task is only waiting to be run.
     """
-    if not isinstance(task, RegionTask) or not isinstance(reader, ObjectReader):
+    if not isinstance(task, RegionTask):
         return
     if not any(band.from_sources for band in task.bands):
         return
     asset = inputs.asset(task.asset)
     if not any(one.remote for tileset in asset.tilesets for one in tileset.sources):
+        return
+    if not isinstance(reader, ObjectReader):  # a check of a protocol is slow
         return
     if is_soon and regions is not None and task.is_cached and regions.get(task.key) is not None:
         return

@@ -227,9 +227,10 @@ def _axes(canvas: GeoBox) -> dict[str, Any]:
     a, b, c, d, e, f = canvas.transform
     if b or d:
         return {}
+    cf = canvas.crs.cf
     return {
-        "y": xr.Variable(("y",), f + e * (np.arange(canvas.height) + 0.5), coordinate(canvas, "y")),
-        "x": xr.Variable(("x",), c + a * (np.arange(canvas.width) + 0.5), coordinate(canvas, "x")),
+        "y": xr.Variable(("y",), f + e * (np.arange(canvas.height) + 0.5), coordinate(cf, "y")),
+        "x": xr.Variable(("x",), c + a * (np.arange(canvas.width) + 0.5), coordinate(cf, "x")),
     }
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cache as once
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.file_stat import FileStat, file_stat
 from geobatch.model.sources.header import (
     Header,
     crs_from_text,
@@ -50,24 +52,25 @@ def probe_file(
         gdal.stay_in_environment()
         return geotiff.read_header(path, source.uri, read_crs=read_crs)
 
-    table, header, frame = None, None, None
+    table, header, frame, real = None, None, None, path
     with Named(source.uri):
         if trusted is None:
             time_ns = time.time_ns()
             may_serve = before is not None and _may_serve(before)
             identity = geotiff.identify(path, meanwhile=nothing if may_serve else read_header)
             digest, found, table = identity.digest, identity.stat, identity.table
-            tags, is_still, frame = identity.tags, identity.is_still, identity.frame
+            tags, is_still = identity.tags, identity.is_still
+            frame, real = identity.frame, identity.path
             if before is not None and may_serve and before.tags == tags:
                 # The file may be behind a link now.
                 header = cached_header(replace(before, is_linked=True), source, known_crs)
         else:
             time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
             tags, is_still = trusted.tags, trusted.is_still
-        if header is None and (header := alike.find(frame, path, source.uri)) is None:
+        if header is None and (header := alike.find(frame, real, source.uri)) is None:
             header = read_header()
             alike.add(frame, header)
-        if geotiff.stat(path) != found:
+        if _stat(path) != found:
             raise UnnamedError(
                 "changed while geobatch read it",
                 hint="wait until the file is complete, then run again",
@@ -100,6 +103,14 @@ def cached_header(
         return header_from_text(cached.header, uri=source.uri, path=path, crs=known_crs[cached.crs])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _stat(path: Path) -> FileStat:
+    """Return the state of a file that was found to be regular; errors as `geotiff.stat`."""
+    try:
+        return file_stat(os.stat(path))  # noqa: PTH116 - `geotiff.stat` also resolves the path
+    except OSError:
+        return geotiff.stat(path)
 
 
 def _may_serve(before: CachedProbe) -> bool:

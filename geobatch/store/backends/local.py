@@ -27,6 +27,8 @@ UNSYNCED = f"{RUNS}unsynced"
 """A file that is there while something that was written may be lost, since a sync failed."""
 _AGAIN = "run the same command again: what may be lost is written again"
 _COPIED = 1 << 20
+_WORTH_STARTING = 1 << 14
+"""Bytes of a file from which the system is asked to begin to write it; a sync writes small ones."""
 _AT_ONCE = 256
 """Locks that names share: two threads rarely wait for each other."""
 
@@ -333,7 +335,7 @@ class LocalBackend(OneByOne):
                     written += os.write(descriptor, memoryview(data)[written:])
                 if fsync:
                     os.fsync(descriptor)
-                else:
+                elif len(data) >= _WORTH_STARTING:
                     start_writing_out(descriptor)
             finally:
                 os.close(descriptor)

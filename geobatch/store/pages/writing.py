@@ -7,12 +7,36 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.format.page import CHILD, FAN_OUT, SLOTS, Page
+from geobatch.format.page import CHILD, FAN_OUT, SLOTS, Page, page_of_tile
 from geobatch.model.published import PAGE_ENTRY, PageRef
+from geobatch.model.tile import StoredTile
 from geobatch.model.window import Box
 from geobatch.store.index import Entries, Index, Pages
 from geobatch.store.objects import Objects
 from geobatch.store.pages.places import Places, Shape
+
+
+def put_single(index: Index, shape: Shape, tile: StoredTile) -> PageRef | None:
+    """Put the index of a single tile; return its root, or None if its plane has several pages.
+
+    It is what `Index.write` puts, by a shorter way: most arrays of small images are so.
+
+    Args:
+        index: Where to.
+        shape: (rows, columns) of the tile plane.
+        tile: The tile.
+
+    Raises:
+        ValueError: The tile lies outside the plane.
+    """
+    if max(shape) > FAN_OUT:
+        return None
+    if tile.row >= shape[0] or tile.col >= shape[1]:
+        raise ValueError(f"tile ({tile.row}, {tile.col}) lies outside a plane of {shape}")
+    slot = tile.row * FAN_OUT + tile.col
+    data, content = page_of_tile(slot, tile.content, tile.stored, tile.size)
+    stored, _ = index.objects.put_soon(data)
+    return PageRef(content=content, stored=stored, size=len(data), tiles=1)
 
 
 class _Slots:

@@ -7,6 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from geobatch.format.zarr_layout.pyramids import Step
@@ -205,9 +206,9 @@ def fill_attribute(band: Band) -> int | str | None:
     return int(band.fill)
 
 
-def coordinate(geobox: GeoBox, axis: str) -> Attributes:
-    """Return the attributes of the coordinate variable `x` or `y`."""
-    return {"axis": axis.upper(), **_cf(geobox.crs, axis)}
+def coordinate(cf: str, axis: str) -> Attributes:
+    """Return the attributes of the coordinate variable `x` or `y`, from `Crs.cf`."""
+    return {"axis": axis.upper(), **_cf(cf, axis)}
 
 
 def time_coordinate() -> Attributes:
@@ -226,7 +227,7 @@ def grid_mapping(geobox: GeoBox) -> Attributes:
     return {
         "long_name": "coordinate reference system",
         "crs_wkt": geobox.crs.wkt,
-        **_cf(geobox.crs, "grid_mapping"),
+        **_cf(geobox.crs.cf, "grid_mapping"),
         "spatial_ref": geobox.crs.wkt,
         "GeoTransform": " ".join(map(repr, _gdal_order(geobox))),
     }
@@ -291,6 +292,11 @@ def _unit(band: Band) -> Attributes:
     }
 
 
-def _cf(crs: Crs, part: str) -> Attributes:
-    attributes: Attributes = json.loads(crs.cf).get(part, {})
-    return attributes
+def _cf(cf: str, part: str) -> Attributes:
+    return _parsed(cf).get(part, {})
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> dict[str, Attributes]:
+    parsed: dict[str, Attributes] = json.loads(text)
+    return parsed

@@ -10,6 +10,7 @@ import os
 import time
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from operator import itemgetter
 
 from msgspec import Struct
@@ -179,15 +180,41 @@ def remove_guests(files: Files, record: AssetRecord) -> None:
                 files.remove(f"{folder}/{name}")
 
 
-def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[str] = ()) -> bytes:
-    """Return the state to cache of a folder that is well; empty if nothing can be cached."""
+def folder_state(
+    tree: str, asset_id: str, stored: Digest, spared: Collection[str] = (), *, names: str = ""
+) -> bytes:
+    """Return the state to cache of a folder that is well; empty if nothing can be cached.
+
+    Args:
+        tree: Folder of the tree, a slash behind.
+        asset_id: Path of the folder within.
+        stored: Digest of the asset's document.
+        spared: Folders of other assets within.
+        names: All that was put into the folder, if that is known: see `names_of`.
+    """
     top = f"{tree}{asset_id}/"
-    found = sorted(walk(top, spared), key=itemgetter(0))
+    if names:
+        try:
+            found = [(name, os.lstat(top + name)) for name in names.split("\n")]
+        except OSError:
+            return b""
+    else:
+        found = sorted(walk(top, spared), key=itemgetter(0))
     if not found or len(found) > MOST_CACHED:
         return b""
     made = stamp_of(found)
-    names = "\n".join(name for name, _ in found)
+    names = names or "\n".join(name for name, _ in found)
     return b"" if made is None else bytes.fromhex(stored) + made + names.encode()
+
+
+@lru_cache(maxsize=64)
+def names_of(files: tuple[str, ...]) -> str:
+    """Return the names in a folder, as `folder_state` lists them: of files, and of their folders.
+
+    It is cached: the folders of very many small images have the same names.
+    """
+    folders = {f"{above}/" for path in files for above in _above(path)}
+    return "\n".join(sorted({"", *files, *folders}))
 
 
 def settled_state(tree: str, asset_id: str, stored: Digest) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,10 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
             for step in steps:
                 path = join(top, step.name)
                 groups[path] = zarr_attributes.level_group(asset, step.geobox)
-                for name, document in (content[step.name] | _references(asset, step)).items():
+                for name, document in content[step.name].items():
                     arrays[join(path, name)] = _text(document)
+                for name, text in _references(asset, step).items():
+                    arrays[join(path, name)] = text
                 for name, chunk in _coordinates(asset, step).items():
                     chunks[join(path, name)] = chunk
     return {
@@ -175,45 +178,58 @@ def _masks(record: AssetRecord, step: Step) -> dict[str, Json]:
     }
 
 
-def _references(asset: Raster, step: Step) -> dict[str, Json]:
+def _references(asset: Raster, step: Step) -> dict[str, str]:
     """Return the documents of `spatial_ref`, of `x` and `y` if the grid has such axes, and `time`.
 
     The value of `spatial_ref` says nothing, so it is left to the fill value and has no chunk.
     """
     geobox = step.geobox
-    found = {
-        GRID_MAPPING: array(
-            (),
-            dtype="int64",
-            chunk_shape=(),
-            fill=0,
-            codecs=FLOAT64_CODECS,
-            dimensions=(),
-            attributes=zarr_attributes.grid_mapping(geobox),
-        )
-    }
+    mapping = array(
+        (),
+        dtype="int64",
+        chunk_shape=(),
+        fill=0,
+        codecs=FLOAT64_CODECS,
+        dimensions=(),
+        attributes=zarr_attributes.grid_mapping(geobox),
+    )
+    found = {GRID_MAPPING: _text(mapping)}
     if geobox.is_axis_aligned:
-        for axis, size in (("y", geobox.height), ("x", geobox.width)):
-            found[axis] = array(
-                (size,),
-                dtype="float64",
-                chunk_shape=(size,),
-                fill="NaN",
-                codecs=FLOAT64_CODECS,
-                dimensions=(axis,),
-                attributes=zarr_attributes.coordinate(geobox, axis),
-            )
+        found["y"] = _axis_text(geobox.crs.cf, "y", geobox.height)
+        found["x"] = _axis_text(geobox.crs.cf, "x", geobox.width)
     if asset.start_time is not None:
-        found[TIME] = array(
-            (),
-            dtype="float64",
-            chunk_shape=(),
-            fill="NaN",
-            codecs=FLOAT64_CODECS,
-            dimensions=(),
-            attributes=zarr_attributes.time_coordinate(),
-        )
+        found[TIME] = _time_text()
     return found
+
+
+@lru_cache(maxsize=128)
+def _axis_text(cf: str, axis: str, size: int) -> str:
+    """Return the document of `x` or `y`, which is the same for images of one size and `Crs.cf`."""
+    document = array(
+        (size,),
+        dtype="float64",
+        chunk_shape=(size,),
+        fill="NaN",
+        codecs=FLOAT64_CODECS,
+        dimensions=(axis,),
+        attributes=zarr_attributes.coordinate(cf, axis),
+    )
+    return _text(document)
+
+
+@cache
+def _time_text() -> str:
+    """Return the document of `time`."""
+    document = array(
+        (),
+        dtype="float64",
+        chunk_shape=(),
+        fill="NaN",
+        codecs=FLOAT64_CODECS,
+        dimensions=(),
+        attributes=zarr_attributes.time_coordinate(),
+    )
+    return _text(document)
 
 
 def _coordinates(asset: Raster, step: Step) -> dict[str, bytes]:
@@ -282,7 +298,7 @@ def consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) ->
     for path in sorted(plain, key=lambda path: (-path.count("/") - bool(path), path)):
         prefix = f"{path}/" if path else ""
         below = ",".join(
-            f"{json.dumps(name[len(prefix) :])}:{text}"
+            f"{_quoted(name[len(prefix) :])}:{text}"
             for name, text in nodes
             if name.startswith(prefix) and name
         )
@@ -293,6 +309,12 @@ def consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) ->
     return found
 
 
+@lru_cache(maxsize=1024)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
+@lru_cache(maxsize=1024)
 def _order(path: str) -> list[tuple[bool, str]]:
     """Return what sorts the nodes of consolidated metadata: what arrays refer to comes first.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +38,7 @@ from geobatch.store.rehearsals.folders import held_folder
 from geobatch.views.files import Files
 from geobatch.views.objects import check_size
 from geobatch.views.zarr.asset_folder import chunks, tile_count
-from geobatch.views.zarr.check import compare, is_unchanged, settled_state
+from geobatch.views.zarr.check import compare, is_unchanged, names_of, settled_state
 from geobatch.views.zarr.metadata import FOLDER, VIEW, documents, tile_plane
 
 MOST_FILES = 1 << 16
@@ -51,8 +52,11 @@ _RULES = f"{VIEW}\n".encode()
 Tiles = Mapping[ArrayKey, Iterable[StoredTile]]
 """Tiles by their array."""
 
-_Packed = tuple[str, int, int]
-"""A folder, and how many links and copies are in it."""
+_FEW = 256
+"""Files of a folder whose names are kept until its state is cached."""
+
+_Packed = tuple[str, int, int, str]
+"""A folder, how many links and copies are in it, and the names in it, if they are few."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(_Packed | None).decode
 
@@ -66,6 +70,15 @@ class _Made(Struct, kw_only=True, eq=False):
     """Digest of the asset's document, once all its tiles are linked."""
     state: bytes = b""
     """State of the folder, as it is cached; empty if it is not known."""
+    paths: list[str] = []
+    """The files in it, if they are few."""
+    packed_names: str = ""
+    """The names in it, if another process has put them."""
+
+    @property
+    def names(self) -> str:
+        """The names in the folder, as `names_of` gives them; empty if they are not known."""
+        return self.packed_names or (names_of(tuple(self.paths)) if self.paths else "")
 
 
 class Staging:
@@ -111,6 +124,8 @@ class Staging:
                 for tile in rows:
                     name = f"{path}/c/{tile.row}/{tile.col}"
                     made.files.link(Objects.path(tile.stored.hex()), name)
+                    if made.paths:
+                        made.paths.append(name)
             self._refuse_copies(asset.id, made)
         except (OSError, GeobatchError):
             self._made[asset.id] = None
@@ -125,6 +140,8 @@ class Staging:
                 return
             for chunk in chunks(index, record):
                 made.files.link(Objects.path(chunk.stored), chunk.path)
+                if made.paths:
+                    made.paths.append(chunk.path)
                 check_size(chunk.stored, made.files.size(chunk.path), chunk.size, chunk.path)
             self._refuse_copies(record.asset.id, made)
         except (OSError, GeobatchError):
@@ -143,16 +160,19 @@ class Staging:
     def pack(self, asset_id: str) -> bytes:
         """Return the folder of an asset, for the staging of another process, and forget it."""
         made = self._made.pop(asset_id, None)
-        return _pack(made and (str(made.folder), made.files.linked, made.files.copied))
+        return _pack(made and (str(made.folder), made.files.linked, made.files.copied, made.names))
 
     def unpack(self, asset_id: str, packed: bytes) -> None:
         """Take the folder that another process made, as if it had been made here."""
         found = _unpack(packed)
         if found is not None and self._disk is not None:
-            folder, linked, copied = found
+            folder, linked, copied, names = found
             files = Files(sources=self._disk.root, folder=Path(folder))
             files.linked, files.copied = linked, copied
-            self._made[asset_id] = _Made(folder=Path(folder), files=files)
+            # Most folders have the same names: one text for all of them.
+            self._made[asset_id] = _Made(
+                folder=Path(folder), files=files, packed_names=sys.intern(names)
+            )
 
     def asset_finished(self, entry: TreeEntry) -> None:
         """Note which asset it is whose tiles are all in its folder."""
@@ -197,10 +217,12 @@ class Staging:
                 folder=held / name, files=files, stored=entry.stored, state=state
             )
 
-    def state_of(self, entry: TreeEntry) -> bytes:
-        """Return the state of the folder of an asset, if it is known; empty if it is not."""
+    def known_of(self, entry: TreeEntry) -> tuple[bytes, str]:
+        """Return the state of the folder of an asset, and the names in it; empty if not known."""
         made = self._made.get(entry.id)
-        return b"" if made is None or made.stored != entry.stored else made.state
+        return (
+            (b"", "") if made is None or made.stored != entry.stored else (made.state, made.names)
+        )
 
     def move(self, entry: TreeEntry, tree: Files) -> bool:
         """Move the folder of an asset into the tree; return whether there was one, and a way.
@@ -257,6 +279,8 @@ class Staging:
             os.rename(folder, f"{folder}-{os.getpid()}-{self._count}")  # noqa: PTH104
         made = _Made(folder=folder, files=Files(sources=self._disk.root, folder=folder))
         _fill(f"{folder}/", texts)
+        if len(texts) + tiles <= _FEW:
+            made.paths.extend(texts)
         self._made[asset.id] = made
         return made
 

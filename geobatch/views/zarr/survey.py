@@ -200,18 +200,19 @@ class Surveyor:
             audit=self._audit,
         )
 
-    def save(self, asset_ids: Collection[str], states: Mapping[str, bytes] | None = None) -> None:
+    def save(self, names: Mapping[str, str], states: Mapping[str, bytes] | None = None) -> None:
         """Save the states of folders that are well.
 
         Args:
-            asset_ids: The assets whose folders are looked at.
+            names: The assets whose folders are looked at, each with the names in its folder, if
+                these are known, else an empty text.
             states: States that are known, by asset.
         """
         if self._cache is None:
             return
-        for asset_id in asset_ids:
+        for asset_id, known in names.items():
             stored = self.wanted[asset_id].stored
-            value = folder_state(self._tree, asset_id, stored, self.below(asset_id))
+            value = folder_state(self._tree, asset_id, stored, self.below(asset_id), names=known)
             self._cache.put_folder(asset_id, value)
         for asset_id, value in (states or {}).items():
             self._cache.put_folder(asset_id, value)
@@ -266,7 +267,7 @@ class Surveyor:
             return
         found.intact |= comparison.intact
         if comparison.is_intact:
-            self.save([entry.id])
+            self.save({entry.id: ""})
         else:
             found.broken[entry.id] = comparison
 

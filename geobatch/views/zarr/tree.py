@@ -148,14 +148,15 @@ class _Update:
         first = [asset_id for asset_id in gone if asset_id in self._surveyor.folders]
         for asset_id in first:
             self._remove(asset_id)
-        shown_again: list[str] = []
+        shown_again: dict[str, str] = {}
         states: dict[str, bytes] = {}
         for asset_id in sorted(found.touched & self._wanted.keys()):
             try:
-                if state := self._show(asset_id, found, staging):
+                state, names = self._show(asset_id, found, staging)
+                if state:
                     states[asset_id] = state
                 else:
-                    shown_again.append(asset_id)
+                    shown_again[asset_id] = names
             except CorruptObjectError as error:
                 damaged[asset_id] = error
         for asset_id in gone:
@@ -178,20 +179,24 @@ class _Update:
             damaged=damaged,
         )
 
-    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> bytes:
-        """Make the folder of an asset show what it must; return its state, if that is known."""
+    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> tuple[bytes, str]:
+        """Make the folder of an asset show what it must.
+
+        Returns:
+            Its state and the names in it, if these are known; else empty ones.
+        """
         entry = self._wanted[asset_id]
         is_shared = self._holds_others(asset_id)
-        state = b"" if staging is None else staging.state_of(entry)
+        state, names = (b"", "") if staging is None else staging.known_of(entry)
         if is_shared or staging is None or not staging.move(entry, self._files):
-            state = b""
+            state, names = b"", ""
             record = self._store.record(entry)
             if is_shared or not self._swap(record):
                 self._change(record, found)
         for folder in folders_above([asset_id]):
             if folder not in self._wanted and not self._files.exists(f"{folder}/{DOCUMENT}"):
                 self._files.write(f"{folder}/{DOCUMENT}", plain_group())
-        return state
+        return state, names
 
     def _swap(self, record: AssetRecord) -> bool:
         """Build an asset's folder elsewhere and exchange it; return whether it was possible."""

@@ -16,11 +16,9 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Json
 from geobatch.model.geobox import Transform
 from geobatch.model.sources.header import Header
-from geobatch.sources.files import regular_file
 
 _PIXEL_SCALE, _TIE_POINTS = 33550, 33922
 _DOUBLE = 12
@@ -80,16 +78,16 @@ class AlikeHeaders:
 
         Args:
             frame: Of the file, whose blocks are where they should be.
-            path: The file.
+            path: Its real path.
             uri: What messages call it.
         """
         known = None if frame is None else self._headers.get(frame.tags)
         if frame is None or known is None:
             return None
         try:
-            real = os.fspath(regular_file(path))
+            real = os.fspath(path)
             real.encode()
-        except (SourceError, UnicodeEncodeError):  # whoever reads the header says what is wrong
+        except UnicodeEncodeError:  # whoever reads the header says what is wrong
             return None
         return replace(known, uri=uri, path=real, transform=frame.transform)
 

@@ -239,8 +239,13 @@ def _digests(file: BinaryIO, layout: Layout, meanwhile: Meanwhile) -> npt.NDArra
     stored = np.flatnonzero(is_stored)
     if not stored.size:
         return found
-    # Blocks may share bytes; those that are the very same are read once.
     extents = np.stack([layout.offsets[stored], layout.counts[stored]], axis=1)
+    if stored.size == 1:  # of most small files this is all
+        found[stored] = np.frombuffer(
+            digests_of(file.fileno(), extents, meanwhile=meanwhile), dtype=np.uint8
+        )
+        return found
+    # Blocks may share bytes; those that are the very same are read once.
     unique, inverse = np.unique(extents, axis=0, return_inverse=True)
     digests = digests_of(file.fileno(), unique, meanwhile=meanwhile)
     rows = np.frombuffer(digests, dtype=np.uint8).reshape(-1, DIGEST_BYTES)

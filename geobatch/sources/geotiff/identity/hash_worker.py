@@ -20,9 +20,13 @@ Stretch = tuple[int, int]
 """First byte and length of a part of a file."""
 
 
-def new_buffer() -> memoryview:
-    """Return memory for what `digests_of` reads, for one thread."""
-    return memoryview(bytearray(_GROUP_BYTES))
+def new_buffer(end: int = _GROUP_BYTES) -> memoryview:
+    """Return memory for what `digests_of` reads, for one thread.
+
+    Args:
+        end: Where the last stretch ends, if that is known: a small file needs little.
+    """
+    return memoryview(bytearray(min(end, _GROUP_BYTES)))
 
 
 def digests_of(descriptor: int, stretches: Iterable[Stretch], buffer: memoryview) -> bytes:

@@ -40,7 +40,8 @@ def digests_of(descriptor: int, ranges: Ranges, *, meanwhile: Meanwhile = lambda
         OSError: The file cannot be read.
         EOFError: It ends before a stretch does.
     """
-    hashing = _Hashing(descriptor)
+    ends = ranges[:, 0] + ranges[:, 1]
+    hashing = _Hashing(descriptor, end=int(ends.max(initial=0)))
     if int(ranges[:, 1].sum()) < _APART_FROM:
         return hashing.run(ranges)
     others = min(processor_count(), _MOST) - 1
@@ -59,9 +60,9 @@ class _Hashing(Work[Ranges, bytes]):
     module = program.__name__
     is_light = True
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, end: int) -> None:
         self._descriptor = descriptor
-        self._buffer = program.new_buffer()
+        self._buffer = program.new_buffer(end)
 
     def pack(self, item: Ranges, _: Keep) -> bytes:
         return item.tobytes()

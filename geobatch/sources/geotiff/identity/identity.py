@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,10 +20,15 @@ from geobatch.sources.geotiff.identity.blocks import tabulate
 from geobatch.sources.geotiff.identity.hashing import Meanwhile
 from geobatch.sources.naming import UnnamedError
 
+_SMALL = 128 << 10
+"""Bytes up to which a file is read at once for its tags."""
+
 
 class Identity(Struct, frozen=True, kw_only=True):
     """The identity and state of a file, found without decoding it."""
 
+    path: Path
+    """The real path of the file."""
     digest: Digest
     """What identifies its pixels: the identity of its block table, or the digest of its bytes."""
     stat: FileStat
@@ -60,7 +65,8 @@ def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
             before = file_stat(os.fstat(file.fileno()))
             is_still = not is_written(file.fileno())
             try:
-                table, tags, frame = _read(file, meanwhile)
+                held = _Held(file) if before.size <= _SMALL else file
+                table, tags, frame = _read(held, meanwhile)
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
                 raise changed() from None
@@ -71,12 +77,30 @@ def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
     if not before == after == named:
         raise changed()
     return Identity(
-        digest=digest, stat=before, table=table, tags=tags, is_still=is_still, frame=frame
+        path=real,
+        digest=digest,
+        stat=before,
+        table=table,
+        tags=tags,
+        is_still=is_still,
+        frame=frame,
     )
 
 
+class _Held(BytesIO):
+    """A small file, read at once: its tags are some fifty reads."""
+
+    def __init__(self, file: FileIO) -> None:
+        super().__init__(file.read(_SMALL))
+        self._file = file
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file."""
+        return self._file.fileno()
+
+
 def _read(
-    file: FileIO, meanwhile: Meanwhile
+    file: FileIO | _Held, meanwhile: Meanwhile
 ) -> tuple[BlockTable | None, Digest | None, Frame | None]:
     try:
         directories = tiff.read_directories(file)
