@@ -27,7 +27,7 @@ cloud *arguments:
     if command -v npm >/dev/null; then \
         npm install --prefix tests/cloud --no-package-lock --no-audit --no-fund --loglevel=error; \
     else echo 'npm is not on this machine: the tests that need Azurite are skipped'; fi
-    uv run --group cloud pytest -m "cloud and not soak" {{ arguments }}
+    uv run --group cloud pytest -m "cloud and not soak" tests/cloud {{ arguments }}
 
 # Run long random histories, kills at every call, and 10^5 mutated files; arguments go to pytest.
 soak *arguments:

@@ -93,12 +93,13 @@ def noise(x: Plane, y: Plane, *, cell: float, seed: int) -> Plane:
         np.arange(first_row, int(row.max()) + 2),
     )
     picks = scramble(lattice[0], lattice[1], seed) % np.uint64(len(_GRADIENTS))
-    gradients = _GRADIENTS[picks.astype(np.int64)]
-    i, j = col.astype(np.int64) - first_col, row.astype(np.int64) - first_row
+    across, down = np.ascontiguousarray(_GRADIENTS[picks.astype(np.int64).ravel()].T)
+    width = picks.shape[1]
+    place = (row.astype(np.int64) - first_row) * width + (col.astype(np.int64) - first_col)
 
     def corner(dx: int, dy: int) -> Plane:
-        gradient = gradients[j + dy, i + dx]
-        dot: Plane = gradient[..., 0] * (u - dx) + gradient[..., 1] * (v - dy)
+        near = place + (dy * width + dx)
+        dot: Plane = across.take(near) * (u - dx) + down.take(near) * (v - dy)
         return dot
 
     s = u * u * u * (u * (u * 6 - 15) + 10)

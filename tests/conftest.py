@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from cases import COMMANDS, Case, make_cases  # noqa: E402
 from history import in_memory  # noqa: E402
 from jobs import Jobs, is_possible  # noqa: E402
 
-pytest_plugins = ["buckets", "accounts"]
+pytest_plugins = ["buckets", "accounts", "selection", "shared_cluster"]
 
 # Hundreds of processes are started: that each of them compiles all modules again would cost most of
 # their time. Where no bytecode is wanted next to modules, it is kept in pytest's own folder.
@@ -51,7 +52,8 @@ settings.register_profile(
 settings.register_profile(
     "attack", settings.get_profile("tests"), max_examples=150, derandomize=False
 )
-settings.load_profile("attack" if depth.IS_ATTACK else "tests")
+settings.register_profile("brief", settings.get_profile("tests"), max_examples=10)
+settings.load_profile("attack" if depth.IS_ATTACK else "brief" if depth.IS_BRIEF else "tests")
 
 REAL = stand_ins.real_folder()
 REAL_FILES = sorted(REAL.glob("*.tif")) if REAL else []
@@ -73,6 +75,28 @@ def rasters(request: pytest.FixtureRequest, made: Path) -> Path:
     """A folder of rasters and mixers: of those that are made, and of the real ones."""
     path: Path = made / request.param
     return path
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a folder that nobody changes: `made_once(name, make)` returns it.
+
+    One of the processes that share the run's tests makes it; the others wait.
+    """
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        base = tmp_path_factory.getbasetemp()
+        base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (base / name).exists():
+                part = tmp_path_factory.mktemp(name) / name
+                part.mkdir()
+                make(part)
+                part.rename(base / name)
+        return base / name
+
+    return once
 
 
 @pytest.fixture(params=[*stand_ins.NAMES, stand_ins.PALETTE, *map(real, REAL_FILES)])
@@ -176,8 +200,27 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files unread that `-m "attack ..."` selects nothing of: to read all costs much."""
+    is_attack = str(config.option.markexpr).startswith("attack and ")
+    if is_attack and collection_path.suffix == ".py" and collection_path.name != "conftest.py":
+        return True if not depth.may_hold_attacks(collection_path, _SLOW) else None
+    return None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _mark(items)
+    for item in items:
+        if item.get_closest_marker("cloud") is not None and item.path.parent.name != "cloud":
+            raise pytest.UsageError(f"`just cloud` does not read {item.path}: move it")
+        if item.get_closest_marker("attack") is not None and not depth.may_hold_attacks(
+            item.path, _SLOW
+        ):
+            raise pytest.UsageError(f'`-m "attack and ..."` does not read {item.path}')
+
+
+def _mark(items: list[pytest.Item]) -> None:
     for item in items:
         names = {item.path.name, item.path.parent.name}
         if "servers" in getattr(item, "fixturenames", ()):

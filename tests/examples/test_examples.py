@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,10 +34,8 @@ def maker() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def remade(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("remade")
-    maker.main(folder)
-    return folder
+def remade(maker: ModuleType, made_once: Callable[..., Path]) -> Path:
+    return made_once("remade", maker.main)
 
 
 def header(dataset: Any) -> dict[str, Any]:

@@ -6,14 +6,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rasterio
-from dask_cluster import ROOT, SPECS, Silent, Spy, children, cluster, runs_of, state, write_images
+from dask_cluster import ROOT, SPECS, Silent, Spy, children, runs_of, state, write_images
 from distributed import Client
 from msgspec.structs import replace
 
@@ -33,12 +32,6 @@ from geobatch.workflow.request import Request
 
 MOST_SENT, MOST_RETURNED = 1536, 8192
 """Bytes of a task, and of its result."""
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from dask_cluster import SPECS, Silent, Spy, cluster, image, state, write_images
+from dask_cluster import SPECS, Silent, Spy, image, state, write_images
 from rasterio import Affine
 from whole_rasters import write_jp2, write_netcdf
 
@@ -27,12 +26,6 @@ from geobatch.workflow.request import Request
 
 MOST_SENT, MOST_RETURNED = 1536, 8192
 """Bytes of a task, and of its result."""
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -37,12 +37,6 @@ from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
-
-
 @contextmanager
 def workers_of(package: Path, folder: Path) -> Iterator[Any]:
     """Give a client of a worker that was started by itself, with another geobatch."""

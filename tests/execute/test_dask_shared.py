@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from geobatch.workflow.maintenance.repair import repair
 MOST_RETURNED = 8192
 """Bytes of the result of a task."""
 TABLE = "---\nkind: table\nid: rows\nsources: [{uris: [rows.csv], crs: EPSG:4326}]\n"
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
 
 
 @pytest.fixture

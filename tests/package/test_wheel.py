@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from email import message_from_string
 from email.message import Message
 from pathlib import Path
@@ -20,13 +21,12 @@ pytestmark = pytest.mark.attack
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(made_once: Callable[..., Path]) -> Path:
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("uv builds the wheel: `pip install uv`")
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([uv, "build", "-q", "--out-dir", folder, ROOT], check=True)
-    return folder
+    command = [uv, "build", "-q", "--out-dir"]
+    return made_once("dist", lambda path: subprocess.run([*command, path, ROOT], check=True))
 
 
 @pytest.fixture(scope="module")
