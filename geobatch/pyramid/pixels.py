@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Values: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.uint8]
+Places: TypeAlias = tuple[npt.NDArray[np.intp], ...]
+"""Rows and columns of some pixels."""
 
 
 class Plane(NamedTuple):
@@ -46,6 +48,13 @@ def _columns_of(pixels: Values) -> list[Values]:
     return [first.view(pixels.dtype), second.view(pixels.dtype)]
 
 
-def places_of(chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], ...]:
+def members_at(pixels: Values, places: Places) -> list[Values]:
+    """Return some groups of a plane, as `members_of` does: those of these rows and columns."""
+    rows, cols = (2 * place for place in places)
+    height, width = (min(size, 2) for size in pixels.shape)
+    return [pixels[rows + down, cols + right] for down in range(height) for right in range(width)]
+
+
+def places_of(chosen: npt.NDArray[np.bool_]) -> Places:
     """Return the rows and columns of the True elements; numpy's own `nonzero` takes much longer."""
     return np.divmod(chosen.reshape(-1).nonzero()[0], chosen.shape[1])
