@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -84,7 +85,7 @@ def export_cog(
             file. Several are named by the row and the column of their first pixel.
         compression: One of `zstd`, `deflate`, `lzw` and `none`; all keep every bit.
         overwrite: Whether files that are there are replaced.
-        workers: Threads that compress.
+        workers: Threads that decode, then threads that compress.
         progress: Told of pixels that are read, of all levels and files together.
 
     Raises:
@@ -177,10 +178,13 @@ def _write(
     """Write one file."""
     bands, levels = selection.bands, level_windows(selection)
     kind = mask_kind(bands)
-    paths = write_levels(store, selection, levels, path.parent, kind=kind, progress=progress)
+    write = partial(
+        write_levels, store, selection, levels, path.parent, workers=workers, progress=progress
+    )
+    paths = write(kind=kind)
     if paths is None:
         kind = MaskKind.INTERNAL
-        paths = write_levels(store, selection, levels, path.parent, kind=kind, progress=progress)
+        paths = write(kind=kind)
     header = _header(selection, kind)
     interleave = write_cog(path, paths or [], header, workers=workers, compression=compression)
     return CogFile(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -106,9 +109,19 @@ def write_levels(
     folder: Path,
     *,
     kind: MaskKind,
+    workers: int,
     progress: Progress,
 ) -> list[Path] | None:
     """Write each level as a TIFF and return them; None if a valid pixel equals the nodata value.
+
+    Args:
+        store: The store.
+        selection: What is exported.
+        levels: The levels, and what is written of each.
+        folder: Where.
+        kind: How masked pixels are marked.
+        workers: Threads that decode tiles.
+        progress: Told of pixels that are written.
 
     Raises:
         ExportError: The bands are masked differently and there is one mask for all, or the disk
@@ -126,7 +139,7 @@ def write_levels(
             bands=len(bands) + (kind is MaskKind.ALPHA),
             dtype=bands[0].dtype,
         ) as file:
-            for chunk in _chunks(store, selection, level, window):
+            for chunk in _chunks(store, selection, level, window, workers=workers):
                 values, mask = chunk.values, None
                 if kind is MaskKind.NODATA and _has_valid_fill(chunk, bands):
                     return None
@@ -144,29 +157,52 @@ def write_levels(
     return paths
 
 
-def _chunks(store: TileStore, selection: Selection, level: int, window: Window) -> Iterator[_Chunk]:
-    """Yield the pixels of a level, a few blocks of a row of blocks at a time."""
+def _chunks(
+    store: TileStore, selection: Selection, level: int, window: Window, *, workers: int
+) -> Iterator[_Chunk]:
+    """Yield the pixels of a level, a few blocks of a row of blocks at a time.
+
+    Threads decode what comes next while the caller writes.
+    """
     bands = selection.bands
     tiles = tile_readers(store, selection, level=level)
     block_bytes = BLOCK * BLOCK * len(bands) * (np.dtype(bands[0].dtype).itemsize + 1)
-    step = BLOCK * max(1, _CHUNK_BYTES // block_bytes)
-    for row in range(0, window.height, BLOCK):
-        for col in range(0, window.width, step):
-            part = Window(
-                row=window.row + row,
-                col=window.col + col,
-                height=min(BLOCK, window.height - row),
-                width=min(step, window.width - col),
-            )
-            shape = (len(bands), *part.shape)
-            values: Values = np.empty(shape, dtype=bands[0].dtype)
-            weights = np.empty(shape, dtype=np.uint8)
-            for number, band in enumerate(bands):
-                for piece in pieces(part, tile=selection.record.image.tile):
-                    pixels, masks = tiles[band.id](piece.row, piece.col)
-                    values[number][piece.target] = pixels[piece.source]
-                    weights[number][piece.target] = masks[piece.source]
-            yield _Chunk(level=level, window=part, values=values, weights=weights)
+    ahead = max(0, min(workers, _CHUNK_BYTES // block_bytes - 1))
+    step = BLOCK * max(1, _CHUNK_BYTES // (1 + ahead) // block_bytes)
+    side = selection.record.image.tile
+    step -= step % side if step > side else 0  # two threads decode no tile both
+    parts = (
+        Window(
+            row=window.row + row,
+            col=window.col + col,
+            height=min(BLOCK, window.height - row),
+            width=min(step, window.width - col),
+        )
+        for row in range(0, window.height, BLOCK)
+        for col in range(0, window.width, step)
+    )
+
+    def read(part: Window) -> _Chunk:
+        shape = (len(bands), *part.shape)
+        values: Values = np.empty(shape, dtype=bands[0].dtype)
+        weights = np.empty(shape, dtype=np.uint8)
+        for number, band in enumerate(bands):
+            for piece in pieces(part, tile=side):
+                pixels, masks = tiles[band.id](piece.row, piece.col)
+                values[number][piece.target] = pixels[piece.source]
+                weights[number][piece.target] = masks[piece.source]
+        return _Chunk(level=level, window=part, values=values, weights=weights)
+
+    if not ahead:
+        yield from map(read, parts)
+        return
+    waiting: deque[Future[_Chunk]] = deque()
+    with ThreadPoolExecutor(max_workers=ahead, thread_name_prefix="export") as pool:
+        waiting += [pool.submit(read, part) for part in islice(parts, ahead)]
+        while waiting:
+            chunk = waiting.popleft().result()
+            waiting += [pool.submit(read, part) for part in islice(parts, 1)]
+            yield chunk
 
 
 def _has_valid_fill(chunk: _Chunk, bands: Sequence[Band]) -> bool:

@@ -117,6 +117,8 @@ def start(store: Path, spec: Path, executor: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", RUN, "--store", store, "apply", spec, "--init", "--executor",
          executor, "-j2", "--no-git"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
+        # A shell starts its background jobs with SIGINT ignored, and so would ours be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
 
 

@@ -34,7 +34,11 @@ def bench(tmp_path: Path) -> Workbench:
 
 def started(*options: str | Path) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "geobatch", "serve", *map(str, options), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell starts its background jobs with SIGINT ignored, and so would ours be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )  # fmt: skip
     assert process.stdout is not None
     return process, process.stdout.readline()
 
