@@ -56,20 +56,23 @@ def find_ids(names: Sequence[str], ids: Collection[str], *, where: str) -> set[s
     return found
 
 
-def entry_of(record: AssetRecord, stored: Digest, *, content: Digest | None = None) -> TreeEntry:
+def entry_of(
+    record: AssetRecord, stored: Digest, *, content: Digest | None = None, fingerprint: Digest = ""
+) -> TreeEntry:
     """Return the entry of an asset in a tree.
 
     Args:
         record: The asset.
         stored: Digest of its document.
         content: What `asset_content` returns for it, if that is known.
+        fingerprint: The same of `asset_fingerprint`.
     """
     return TreeEntry(
         id=record.asset.id,
         kind=record.asset.kind.value,
         content=content or asset_content(record),
         stored=stored,
-        fingerprint=asset_fingerprint(record.asset),
+        fingerprint=fingerprint or asset_fingerprint(record.asset),
         is_protected=record.asset.is_protected,
         tiles=sum(root.tiles for _, root in record.arrays if root is not None),
     )

@@ -213,11 +213,11 @@ class TileStore:
         """Return where spec files are in their repositories; see `SpecFiles.checkouts`."""
         return self._spec_files.checkouts(head)
 
-    def put_record(self, record: AssetRecord) -> TreeEntry:
-        """Keep the document of an asset, to be published by `publish`."""
+    def put_record(self, record: AssetRecord, *, fingerprint: Digest = "") -> TreeEntry:
+        """Keep the document of an asset, to be published by `publish`; see `entry_of`."""
         document, content = asset_document(record)
         stored, _ = self.objects.put_soon(document)
-        return entry_of(record, stored, content=content)
+        return entry_of(record, stored, content=content, fingerprint=fingerprint)
 
     def put_tree(self, tree: Tree) -> tuple[Digest, Sequence[Digest]]:
         """Keep a tree; return its digest, and those of its pages that are not of a commit."""

@@ -187,7 +187,7 @@ class _Collector(Struct, kw_only=True, eq=False):
                 continue
             reused = [name for _, (_, name) in change.carried] if change.is_taken_over else []
             self._add_peaks(change.id, reused)
-            self._store_record(record)
+            self._store_record(record, change)
             self._check(change, record)
         self.changes |= {one.id: None for one in self.plan.changed if one.op is Op.DELETE}
 
@@ -246,8 +246,8 @@ class _Collector(Struct, kw_only=True, eq=False):
         for peaks in peaks_of(self.cache, reused):
             self.counts.add(Counts(peaks={asset_id: dict(peaks)}))
 
-    def _store_record(self, record: AssetRecord) -> None:
-        entry = self.store.put_record(record)
+    def _store_record(self, record: AssetRecord, change: AssetChange) -> None:
+        entry = self.store.put_record(record, fingerprint=change.fingerprint)
         self.changes[record.asset.id] = entry
         self.staging.asset_finished(entry)
         if record.table is not None:

@@ -70,10 +70,19 @@ class _Made(Struct, kw_only=True, eq=False):
     """Digest of the asset's document, once all its tiles are linked."""
     state: bytes = b""
     """State of the folder, as it is cached; empty if it is not known."""
+    rows: set[str] = set()
+    """Folders in it that chunks are linked into, and those above."""
     paths: list[str] = []
     """The files in it, if they are few."""
     packed_names: str = ""
     """The names in it, if another process has put them."""
+
+    def make_folders(self, *paths: str) -> None:
+        """Make folders that are not there yet, from above to below."""
+        for path in paths:
+            if path not in self.rows:
+                os.mkdir(f"{self.folder}/{path}")  # noqa: PTH102
+                self.rows.add(path)
 
     @property
     def names(self) -> str:
@@ -98,6 +107,7 @@ class Staging:
         self._room = room
         self._is_copying = is_copying
         self._count = 0
+        self._ahead: Path | None = None
         self._made: dict[str, _Made | None] = {}
 
     def __enter__(self) -> Self:
@@ -122,7 +132,10 @@ class Staging:
             for key, rows in tiles.items():
                 path = array_path(asset, key)
                 for tile in rows:
-                    name = f"{path}/c/{tile.row}/{tile.col}"
+                    row = f"{path}/c/{tile.row}"
+                    if row not in made.rows:
+                        made.make_folders(f"{path}/c", row)
+                    name = f"{row}/{tile.col}"
                     made.files.link(Objects.path(tile.stored.hex()), name)
                     if made.paths:
                         made.paths.append(name)
@@ -238,9 +251,11 @@ class Staging:
     def _folder(self, asset_id: str) -> Path | None:
         """Return where the folder of an asset is made, the same in each run; None for nowhere."""
         # A folder in the tree is brought up to date where it stands.
-        if self._disk is None or os.path.lexists(self._disk.root / FOLDER / asset_id):
+        if self._disk is None or os.path.lexists(f"{self._disk.root}/{FOLDER}/{asset_id}"):
             return None
-        return self._disk.scratch(f"{AHEAD}/{_name(asset_id)}")
+        if self._ahead is None:
+            self._ahead = self._disk.scratch(AHEAD)
+        return self._ahead / _name(asset_id)
 
     def _refuse_copies(self, asset_id: str, made: _Made) -> None:
         """Make no folder that takes the room of its tiles again, unless that is asked for."""
