@@ -25,7 +25,7 @@ from geobatch.model.checks.measure import BandMeasures, Measure, Measures, add_m
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, BandWork, Start
 from geobatch.model.published import ArrayKey, AssetRecord, BandTiles
-from geobatch.sources.masks.footprint import footprint_mask
+from geobatch.sources import masks
 from geobatch.store.index import Index
 
 _TILES = 32
@@ -326,7 +326,7 @@ def inside_of(asset: Raster) -> dict[str, int]:
         found[footprint.grid] = sum(
             int(
                 np.count_nonzero(
-                    footprint_mask(
+                    masks.footprint_mask(
                         footprint.points,
                         row=row,
                         col=col,

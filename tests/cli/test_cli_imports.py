@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 HEAVY = {
-    "affine", "asyncio", "dask", "numcodecs", "numpy", "pyarrow", "pyproj", "rasterio", "rich",
+    "affine", "asyncio", "dask", "imagecodecs", "numpy", "pyarrow", "pyproj", "rasterio", "rich",
     "tensorflow", "xarray", "zarr",
 }  # fmt: skip
 SPECS = Path(__file__).parents[2] / "specs"
@@ -140,7 +140,7 @@ def test_a_changed_source_loads_what_its_change_needs(tmp_path: Path) -> None:
         file.seek(30_000)  # amid the pixels
         file.write(bytes(8))
     time.sleep(0.05)
-    assert not {"rasterio", "pyproj", "numcodecs"} & imported(["plan", str(spec)], tmp_path)
+    assert not {"rasterio", "pyproj", "imagecodecs"} & imported(["plan", str(spec)], tmp_path)
     with rasterio.open(tmp_path / "data" / "landcover.tif", "r+") as dataset:
         dataset.descriptions = ("other",)
     names = imported(["plan", str(spec)], tmp_path)

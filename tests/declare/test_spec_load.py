@@ -299,7 +299,7 @@ def test_nothing_declared_is_an_error(tmp_path: Path) -> None:
 
 
 def test_import_stays_light() -> None:
-    heavy = "{'numpy', 'rasterio', 'zarr', 'tensorflow', 'ruamel', 'typer', 'numcodecs'}"
+    heavy = "{'numpy', 'rasterio', 'zarr', 'tensorflow', 'ruamel', 'typer', 'imagecodecs'}"
     code = f"import sys, geobatch.declare; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -322,3 +324,13 @@ def test_a_source_of_another_type_than_resolved_is_refused(tmp_path: Path) -> No
     write_tiff(tmp_path / "a.tif", [np.ones((4, 4), dtype=np.int32)])
     with pytest.raises(SourceError, match=r"a\.tif.*changed"):
         ingested(asset, whole(asset))
+
+
+def test_what_runs_tasks_loads_gdal_only_where_a_source_is_read() -> None:
+    code = (
+        "import sys, geobatch.execute.checking, geobatch.execute.scheduler\n"
+        "import geobatch.execute.tasks.runner\n"
+        "print({'affine', 'numcodecs', 'pyproj', 'rasterio', 'zarr'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -508,7 +508,7 @@ def test_bytes_are_those_of_the_sources_that_are_read() -> None:
 _PURE = """
 import sys
 import geobatch.planner
-heavy = {"rasterio", "zarr", "numcodecs", "yaml", "pydantic", "pyproj", "typer", "rich"}
+heavy = {"rasterio", "zarr", "imagecodecs", "yaml", "pydantic", "pyproj", "typer", "rich"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.published import Head

@@ -14,8 +14,8 @@ from geobatch.model.assets.asset import Band, Masking, MaskSource, Number, Sourc
 from geobatch.model.assets.image import Raster
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
+from geobatch.sources import masks
 from geobatch.sources.driver import Pixels, Reader
-from geobatch.sources.masks.footprint import footprint_mask
 from geobatch.sources.masks.weights import is_near, weights
 
 
@@ -251,6 +251,6 @@ def _outside_footprint(asset: Raster, grid: str, window: Window) -> Mask | None:
     footprint = asset.footprint
     if footprint is None or footprint.grid != grid:
         return None
-    return footprint_mask(
+    return masks.footprint_mask(
         footprint.points, row=window.row, col=window.col, height=window.height, width=window.width
     )

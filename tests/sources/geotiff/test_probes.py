@@ -481,7 +481,7 @@ def test_without_its_cache_a_store_gives_the_same_plan(applied: Path) -> None:
 
 
 HEAVY = """
-heavy = {"affine", "numcodecs", "pyproj", "rasterio", "tensorflow", "zarr"}
+heavy = {"affine", "imagecodecs", "pyproj", "rasterio", "tensorflow", "zarr"}
 print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
 
