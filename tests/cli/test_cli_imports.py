@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import rasterio
+import rasterio.shutil
 
 HEAVY = {
     "affine", "asyncio", "dask", "imagecodecs", "numpy", "pyarrow", "pyproj", "rasterio", "rich",
@@ -146,6 +147,19 @@ def test_a_changed_source_loads_what_its_change_needs(tmp_path: Path) -> None:
     names = imported(["plan", str(spec)], tmp_path)
     assert "rasterio" in names
     assert "pyproj" not in names
+
+
+def test_other_pixels_of_a_usual_file_are_applied_without_gdal(tmp_path: Path) -> None:
+    spec = Path(shutil.copy(SPECS / "landcover.yaml", tmp_path))
+    source = tmp_path / "data" / "landcover.tif"
+    source.parent.mkdir()
+    rasterio.shutil.copy(SPECS / "data" / source.name, source, driver="GTiff", COMPRESS="DEFLATE")
+    assert "rasterio" in imported(["apply", str(spec)], tmp_path)
+    with rasterio.open(source, "r+") as dataset:
+        pixels = dataset.read(1)
+        dataset.write(pixels[::-1], 1)
+    time.sleep(0.05)
+    assert "rasterio" not in imported(["apply", str(spec)], tmp_path)
 
 
 @pytest.mark.attack

@@ -26,6 +26,7 @@ from geobatch.model.window import Window
 from geobatch.resolve.image.pinned import in_place_state
 from geobatch.resolve.selection import ProbedSource
 from geobatch.sources.driver import Pixels, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.gdal import gdal_environment
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import (
     driver_named,
@@ -215,6 +216,11 @@ def test_the_mask_of_a_driver_is_read_where_a_band_uses_it(tmp_path: Path) -> No
         assert not any(requests)
 
 
+def use_gdal() -> None:
+    with gdal_environment():
+        pass
+
+
 def test_a_session_is_entered_and_left_for_every_driver() -> None:
     events: list[str] = []
 
@@ -231,10 +237,17 @@ def test_a_session_is_entered_and_left_for_every_driver() -> None:
     with registered(Prepared()):
         with session():
             assert events == ["in"]
+            # GDAL's options are those of the thread from its first use on.
+            assert get_gdal_config("GDAL_PAM_ENABLED") is None
+            for _ in range(2):
+                with gdal_environment():
+                    assert get_gdal_config("GDAL_PAM_ENABLED") == "NO"
             assert get_gdal_config("GDAL_PAM_ENABLED") == "NO"
         assert events == ["in", "out"]
         assert get_gdal_config("GDAL_PAM_ENABLED") is None
         with ThreadPoolExecutor(1, initializer=stay_in_session) as pool:
+            assert pool.submit(get_gdal_config, "GDAL_PAM_ENABLED").result() is None
+            pool.submit(use_gdal).result()
             assert pool.submit(get_gdal_config, "GDAL_PAM_ENABLED").result() == "NO"
         assert events == ["in", "out", "stay"]
 

@@ -18,7 +18,8 @@ from geobatch.model.sources.pin import CogLayout, Plane, Remote
 from geobatch.sources.files import changed, identify_file, stat
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.header import read_header
-from geobatch.sources.geotiff.objects.header import read_object, state_of, with_header
+from geobatch.sources.geotiff.objects.header import read_object, state_of
+from geobatch.sources.geotiff.objects.header_bytes import with_header
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.remote.remote_file import identity_of, open_remote, stat_of
 

@@ -8,7 +8,6 @@ from collections.abc import MutableMapping
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import FileStat, Source
 from geobatch.sources.files import check_unchanged
-from geobatch.sources.gdal.environment import gdal_environment
 from geobatch.sources.geotiff.handle import Handle, open_file
 from geobatch.sources.geotiff.reader import Reader
 from geobatch.sources.naming import LostStateError, UnnamedError
@@ -58,7 +57,5 @@ class PinnedReader(Reader):
 
 
 def _close(handles: MutableMapping[int, Handle]) -> None:
-    with gdal_environment():
-        while handles:
-            handle = handles.popitem()[1]
-            handle.close()
+    while handles:
+        handles.popitem()[1].close()

@@ -16,6 +16,7 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioError
 
 from geobatch.errors import SourceError
+from geobatch.sources.gdal.session import keep, stays
 from geobatch.sources.naming import UnnamedError
 
 CACHE_BYTES = 64 << 20
@@ -45,7 +46,12 @@ FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, KeyError)
 OPENING = threading.Lock()
 """Held while a file is opened."""
 
-_ENTERED = threading.local()
+
+class _Entered(threading.local):
+    is_inside = False
+
+
+_ENTERED = _Entered()
 
 
 @contextmanager
@@ -53,33 +59,30 @@ def gdal_environment() -> Iterator[None]:
     """Set geobatch's GDAL options for the calling thread.
 
     rasterio keeps options per thread, so every thread enters it by itself. Entering costs some
-    0.1 ms: a thread that reads much enters once, and what it calls finds itself inside. The block
-    cache is one for the process and stays.
+    0.1 ms: a thread that reads much stays inside (`session`), and what it calls finds itself
+    inside. The block cache is one for the process and stays.
     """
-    if getattr(_ENTERED, "is_inside", False):
+    if _ENTERED.is_inside:
         yield
         return
     # Not an option of the Env, which would set GDAL's default again on leaving.
     set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
-    with rasterio.Env(**OPTIONS):
-        _ENTERED.is_inside = True
-        try:
-            yield
-        finally:
-            _ENTERED.is_inside = False
-
-
-def stay_in_environment() -> None:
-    """Set geobatch's GDAL options until the calling thread ends.
-
-    For threads that do nothing but read sources: entering costs a tenth of what a tile does.
-    """
-    if getattr(_ENTERED, "is_inside", False):
-        return
-    set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
-    _ENTERED.environment = rasterio.Env(**OPTIONS)
-    _ENTERED.environment.__enter__()
+    environment = rasterio.Env(**OPTIONS)
+    environment.__enter__()
     _ENTERED.is_inside = True
+    if stays():
+        keep(partial(_leave, environment))
+        yield
+        return
+    try:
+        yield
+    finally:
+        _leave(environment)
+
+
+def _leave(environment: rasterio.Env) -> None:
+    _ENTERED.is_inside = False
+    environment.__exit__()
 
 
 def open_dataset(

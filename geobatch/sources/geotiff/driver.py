@@ -77,8 +77,8 @@ class GeoTiff(Driver):
             return reader.tabulate(source).table
 
     def session(self) -> AbstractContextManager[None]:
-        """Return GDAL's environment; see `Driver.session`."""
-        return gdal.gdal_environment()
+        """Return what keeps GDAL's options from its first use on; see `Driver.session`."""
+        return gdal.gdal_session()
 
     def stay_in_session(self) -> None:
         """Set GDAL's options until the thread ends; see `Driver.stay_in_session`."""

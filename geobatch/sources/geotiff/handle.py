@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
-from rasterio.windows import Window as _RasterioWindow
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat, Source
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.window import Window
+from geobatch.sources import gdal
 from geobatch.sources.files import changed, check_unchanged, regular_file, stat
-from geobatch.sources.gdal.environment import FAILURES, open_dataset, reason
 from geobatch.sources.geotiff.decoding.blocks import Blocks
 from geobatch.sources.geotiff.file_like import FileLike
 from geobatch.sources.geotiff.headers.tables import Tables, read_tables
@@ -96,8 +95,9 @@ class Handle(Struct, kw_only=True):
         return os.pread(self.file.fileno(), stop - start, start)
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call what uses the dataset."""
-        return self.context.run(function, *args, **options)
+        """Call what uses GDAL."""
+        with gdal.gdal_environment():
+            return self.context.run(function, *args, **options)
 
     def close(self) -> None:
         """Close the file."""
@@ -129,15 +129,15 @@ def open_file(source: Source, known: Checked | None, *, overview: int = 0) -> Ha
             file = (
                 FileIO(os.dup(header.fileno())) if known is None else CheckedFile(known, failures)
             )
-    except FAILURES as error:
+    except gdal.FAILURES as error:
         check_unchanged(source.path, expected)
         raise _unopened(error) from error
 
     def opened() -> Any:
         opener = None if known is None else lambda: CheckedFile(known, failures)
         try:
-            dataset = open_dataset(real, overview=overview, opener=opener)
-        except FAILURES as error:
+            dataset = gdal.open_dataset(real, overview=overview, opener=opener)
+        except gdal.FAILURES as error:
             if failures:
                 raise failures[0] from None
             check_unchanged(source.path, expected)
@@ -170,10 +170,10 @@ def open_object(source: Source, raster: ObjectRaster, *, overview: int) -> Handl
 
     def opened() -> Any:
         try:
-            return open_dataset(
+            return gdal.open_dataset(
                 source.path, overview=overview, opener=lambda: raster.opened(held, failures)
             )
-        except FAILURES as error:
+        except gdal.FAILURES as error:
             if failures:
                 raise failures.pop(0) from None
             raise _unopened(error) from error
@@ -194,7 +194,7 @@ def open_object(source: Source, raster: ObjectRaster, *, overview: int) -> Handl
 
 
 def _unopened(error: BaseException) -> UnnamedError:
-    return UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}")
+    return UnnamedError(f"cannot be opened as a GeoTIFF: {gdal.reason(error)}")
 
 
 def alpha_bits(handle: Handle) -> int:
@@ -209,9 +209,10 @@ def alpha_bits(handle: Handle) -> int:
     return handle.alpha_bits
 
 
-def in_file(window: Window) -> _RasterioWindow:
-    """Return a window as rasterio takes it."""
-    return _RasterioWindow(window.col, window.row, window.width, window.height)
+def in_file(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return a window as rasterio takes it: (first, stop) of rows, and of columns."""
+    rows, cols = window.slices
+    return (rows.start, rows.stop), (cols.start, cols.stop)
 
 
 def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, Window]]:
@@ -232,15 +233,15 @@ def bad_block(
         for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band]):
             try:
                 handle.run(handle.dataset.read, band + 1, window=in_file(part))
-            except FAILURES as found:
+            except gdal.FAILURES as found:
                 return UnnamedError(
                     f"band index {band}, block (row {block_row}, col {block_col})"
-                    f" cannot be read: {reason(found)}",
+                    f" cannot be read: {gdal.reason(found)}",
                     hint="the file is truncated or damaged; copy it again",
                 )
     return UnnamedError(
         f"band indexes {list(bands)}, rows {window.row} to"
-        f" {window.row + window.height - 1} cannot be read: {reason(error)}"
+        f" {window.row + window.height - 1} cannot be read: {gdal.reason(error)}"
     )
 
 
@@ -248,6 +249,6 @@ def bad_mask(window: Window, error: BaseException) -> UnnamedError:
     """Return the error for a mask that cannot be read."""
     return UnnamedError(
         f"internal mask, pixels at row {window.row}, col {window.col} and on"
-        f" cannot be read: {reason(error)}",
+        f" cannot be read: {gdal.reason(error)}",
         hint="the file is truncated or damaged; copy it again",
     )

@@ -16,9 +16,9 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.window import Window
+from geobatch.sources import gdal
 from geobatch.sources.driver import Pixels, Tabulated
 from geobatch.sources.files import check_unchanged
-from geobatch.sources.gdal.environment import FAILURES, gdal_environment
 from geobatch.sources.geotiff.decoding.blocks import Blocks, KeptBlocks
 from geobatch.sources.geotiff.decoding.strips import Strips
 from geobatch.sources.geotiff.handle import (
@@ -110,9 +110,8 @@ class Reader:
         self._strips.clear()
         self._kept.clear()
         self._local = threading.local()
-        with gdal_environment():
-            for handle in handles:
-                handle.close()
+        for handle in handles:
+            handle.close()
         for known in self._checked.values():
             known.close()
         self._checked.clear()
@@ -152,8 +151,7 @@ class Reader:
         self, source: Source, window: Window, bands: Sequence[int], level: int, *, is_masked: bool
     ) -> None:
         """Hold the blocks of an object that a read needs; they are fetched together."""
-        with gdal_environment():
-            handle = self._handle(source, level)
+        handle = self._handle(source, level)
         handle.held.clear()
         if handle.raster is not None:
             mask = source.mask if is_masked else None
@@ -208,15 +206,14 @@ class Reader:
     def _read_bands(
         self, source: Source, window: Window, bands: Sequence[int], level: int
     ) -> npt.NDArray[Any]:
-        with gdal_environment():
-            handle = self._handle(source, level)
-            try:
-                # What rasterio makes by itself is zeroed first, with Python's lock held.
-                pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), handle.dtype)
-                self._decode(source, handle, window, bands, out=pixels)
-            except FAILURES as error:
-                self._confirm(source, handle)
-                raise bad_block(handle, bands, window, error) from error
+        handle = self._handle(source, level)
+        try:
+            # What rasterio makes by itself is zeroed first, with Python's lock held.
+            pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), handle.dtype)
+            self._decode(source, handle, window, bands, out=pixels)
+        except gdal.FAILURES as error:
+            self._confirm(source, handle)
+            raise bad_block(handle, bands, window, error) from error
         self._confirm(source, handle)
         self._count(handle.tables.image, window, list(bands))
         return pixels
@@ -242,19 +239,18 @@ class Reader:
         handle.decode(window, bands, out)
 
     def _read_mask(self, source: Source, window: Window, level: int) -> npt.NDArray[np.uint8]:
-        with gdal_environment():
-            handle = self._handle(source, level)
-            if source.mask == "alpha":
-                bits = alpha_bits(handle)
-                alpha = self._read_bands(source, window, [handle.bands - 1], level)[0]
-                return weights(alpha, valid_value=(1 << bits) - 1)
-            try:
-                mask: npt.NDArray[np.uint8] = handle.run(
-                    handle.dataset.read_masks, 1, window=in_file(window)
-                )
-            except FAILURES as error:
-                self._confirm(source, handle)
-                raise bad_mask(window, error) from error
+        handle = self._handle(source, level)
+        if source.mask == "alpha":
+            bits = alpha_bits(handle)
+            alpha = self._read_bands(source, window, [handle.bands - 1], level)[0]
+            return weights(alpha, valid_value=(1 << bits) - 1)
+        try:
+            mask: npt.NDArray[np.uint8] = handle.run(
+                handle.dataset.read_masks, 1, window=in_file(window)
+            )
+        except gdal.FAILURES as error:
+            self._confirm(source, handle)
+            raise bad_mask(window, error) from error
         self._confirm(source, handle)
         self._count(handle.tables.mask, window, [0])
         return mask

@@ -170,7 +170,7 @@ def test_the_calling_thread_is_as_it_was(paths: list[Path]) -> None:
     """rasterio's options would be those of the whole process, were it the main thread."""
     probe(paths, workers=2)
     assert not rasterio.env.hasenv()
-    assert not hasattr(_ENTERED, "environment")
+    assert not _ENTERED.is_inside
 
 
 def test_crs_are_remembered(paths: list[Path]) -> None:

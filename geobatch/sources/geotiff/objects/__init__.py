@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from geobatch.late import late
 
 if TYPE_CHECKING:
-    from geobatch.sources.geotiff.objects.header import read_object, state_of, with_header
+    from geobatch.sources.geotiff.objects.header import read_object, state_of
+    from geobatch.sources.geotiff.objects.header_bytes import with_header
 else:
     # These load GDAL.
     __getattr__ = late(
@@ -13,7 +14,7 @@ else:
         {
             "read_object": "header",
             "state_of": "header",
-            "with_header": "header",
+            "with_header": "header_bytes",
         },
     )
 

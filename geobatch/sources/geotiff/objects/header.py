@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
-from typing import BinaryIO, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.declared import DeclaredSource
@@ -19,11 +18,10 @@ from geobatch.sources.geotiff.headers.header import (
     describe,
     refused,
 )
+from geobatch.sources.geotiff.objects.header_bytes import with_header
 from geobatch.sources.naming import UnnamedError
 from geobatch.sources.remote.file import START_BYTES, HeaderFile, Parts
 from geobatch.sources.remote.remote_file import RemoteFile, open_remote
-
-Found = TypeVar("Found")
 
 
 class ObjectHeader(NamedTuple):
@@ -91,26 +89,6 @@ def read_object(source: DeclaredSource, *, read_crs: ReadCrs | None = None) -> O
             finally:
                 dataset.close()
     return ObjectHeader(state, header, parts)
-
-
-def with_header(file: RemoteFile, parts: Parts, read: Callable[[BinaryIO], Found]) -> Found:
-    """Return what a function reads of the header of an object.
-
-    Args:
-        file: The object, whose state is known.
-        parts: What was fetched of it already; receives more.
-        read: Reads a file; may raise ValueError, where the TIFF is damaged.
-
-    Raises:
-        UnnamedError: The object changed meanwhile, or the TIFF is damaged.
-    """
-    failures: list[SourceError] = []
-    try:
-        return read(cast("BinaryIO", HeaderFile(file, parts=parts, failures=failures)))
-    except (ValueError, OSError) as error:
-        if failures:
-            raise failures[-1] from error
-        raise UnnamedError(f"the TIFF is damaged: {error}") from error
 
 
 def _opened(source: DeclaredSource) -> RemoteFile:

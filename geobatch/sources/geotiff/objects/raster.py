@@ -15,7 +15,7 @@ from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 from geobatch.model.window import Window
 from geobatch.sources.geotiff.headers.tables import Tables, read_tables
-from geobatch.sources.geotiff.objects.header import with_header
+from geobatch.sources.geotiff.objects.header_bytes import with_header
 from geobatch.sources.remote.file import Parts, RangeFile
 from geobatch.sources.remote.memory import Extent, Memory
 from geobatch.sources.remote.remote_file import Request, open_remote
@@ -81,7 +81,7 @@ class ObjectRaster:
             return self._tables[overview]
 
     def with_header(self, read: Callable[[BinaryIO], Found]) -> Found:
-        """Return what a function reads of the header; see `objects.header.with_header`.
+        """Return what a function reads of the header; see `with_header`.
 
         Raises:
             UnnamedError: The object changed, cannot be read, or is damaged.
