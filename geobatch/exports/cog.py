@@ -22,7 +22,6 @@ from geobatch.exports.destination import Destination
 from geobatch.exports.options import COMPRESSIONS
 from geobatch.exports.selection import Selection
 from geobatch.model.assets.asset import Asset, Band
-from geobatch.model.window import Window
 from geobatch.sources.cog.writer import BLOCK, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
@@ -152,17 +151,8 @@ def _parts(selection: Selection, file_dimensions: tuple[int, int] | None) -> dic
     if width >= window.width and height >= window.height:
         return {"": selection}
     return {
-        f"-{row:010}-{col:010}": replace(
-            selection,
-            window=Window(
-                row=window.row + row,
-                col=window.col + col,
-                height=min(height, window.height - row),
-                width=min(width, window.width - col),
-            ),
-        )
-        for row in range(0, window.height, height)
-        for col in range(0, window.width, width)
+        f"-{part.row - window.row:010}-{part.col - window.col:010}": replace(selection, window=part)
+        for part in window.parts((height, width))
     }
 
 

@@ -171,16 +171,7 @@ def _chunks(
     step = BLOCK * max(1, _CHUNK_BYTES // (1 + ahead) // block_bytes)
     side = selection.record.image.tile
     step -= step % side if step > side else 0  # two threads decode no tile both
-    parts = (
-        Window(
-            row=window.row + row,
-            col=window.col + col,
-            height=min(BLOCK, window.height - row),
-            width=min(step, window.width - col),
-        )
-        for row in range(0, window.height, BLOCK)
-        for col in range(0, window.width, step)
-    )
+    parts = window.parts((BLOCK, step))
 
     def read(part: Window) -> _Chunk:
         shape = (len(bands), *part.shape)

@@ -92,6 +92,17 @@ class Window(_Rectangle, frozen=True, kw_only=True):
             width=-(-(self.col + self.width) // shape[1]) - left,
         )
 
+    def parts(self, shape: tuple[int, int]) -> Iterator[Window]:
+        """Yield its parts of at most `shape` (rows, columns), by rows."""
+        for row in range(0, self.height, shape[0]):
+            for col in range(0, self.width, shape[1]):
+                yield Window(
+                    row=self.row + row,
+                    col=self.col + col,
+                    height=min(shape[0], self.height - row),
+                    width=min(shape[1], self.width - col),
+                )
+
 
 class Box(_Rectangle, frozen=True, kw_only=True):
     """A rectangle of tiles of one level, or of storage blocks of a source."""

@@ -83,6 +83,16 @@ def test_a_part_of_a_plane_lies_where_its_pixels_lie(window: Window, x: int, y: 
     assert part.xy(row=window.height, col=window.width) == plane.xy(row=ends[0], col=ends[1])
 
 
+@given(WINDOWS, st.integers(1, 30), st.integers(1, 30))
+def test_parts_cover_a_window_once_and_by_rows(window: Window, rows: int, cols: int) -> None:
+    parts = list(window.parts((rows, cols)))
+    covered = sum(painted(part).astype(int) for part in parts)
+    assert np.array_equal(covered, painted(window).astype(int))
+    assert all(part.height <= rows and part.width <= cols for part in parts)
+    assert parts == sorted(parts, key=lambda part: (part.row, part.col))
+    assert len(parts) == -(-window.height // rows) * -(-window.width // cols)
+
+
 def test_pixels_and_tiles_are_never_equal() -> None:
     pixel: object = Window(row=0, col=0, height=1, width=1)
     assert pixel != Box.of_tile(0, 0)
