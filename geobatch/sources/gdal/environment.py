@@ -16,7 +16,7 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioError
 
 from geobatch.errors import SourceError
-from geobatch.sources.gdal.session import keep, stays
+from geobatch.sources.gdal.session import THREAD
 from geobatch.sources.naming import UnnamedError
 
 CACHE_BYTES = 64 << 20
@@ -47,13 +47,6 @@ OPENING = threading.Lock()
 """Held while a file is opened."""
 
 
-class _Entered(threading.local):
-    is_inside = False
-
-
-_ENTERED = _Entered()
-
-
 @contextmanager
 def gdal_environment() -> Iterator[None]:
     """Set geobatch's GDAL options for the calling thread.
@@ -62,16 +55,16 @@ def gdal_environment() -> Iterator[None]:
     0.1 ms: a thread that reads much stays inside (`session`), and what it calls finds itself
     inside. The block cache is one for the process and stays.
     """
-    if _ENTERED.is_inside:
+    if THREAD.is_inside:
         yield
         return
     # Not an option of the Env, which would set GDAL's default again on leaving.
     set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
     environment = rasterio.Env(**OPTIONS)
     environment.__enter__()
-    _ENTERED.is_inside = True
-    if stays():
-        keep(partial(_leave, environment))
+    THREAD.is_inside = True
+    if THREAD.stays:
+        THREAD.leave = partial(_leave, environment)
         yield
         return
     try:
@@ -81,7 +74,7 @@ def gdal_environment() -> Iterator[None]:
 
 
 def _leave(environment: rasterio.Env) -> None:
-    _ENTERED.is_inside = False
+    THREAD.is_inside = False
     environment.__exit__()
 
 

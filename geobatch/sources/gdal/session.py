@@ -8,42 +8,38 @@ from contextlib import contextmanager
 
 
 class _Thread(threading.local):
+    is_inside = False
+    """Whether GDAL has geobatch's options."""
     stays = False
+    """Whether it keeps them once it has them."""
     leave: Callable[[], None] | None = None
+    """Resets options that a session has kept."""
 
 
-_THREAD = _Thread()
+THREAD = _Thread()
+"""What is known of the calling thread; `environment` sets its options."""
 
 
 def stay_in_environment() -> None:
     """Keep GDAL's options until the calling thread ends, from its first use of GDAL on.
 
-    For threads that do nothing but read sources: entering costs a tenth of what a tile does.
+    For threads that do nothing but read sources: entering costs a tenth of what a tile does. Where
+    the options are set already, whoever did so resets them.
     """
-    _THREAD.stays = True
+    THREAD.stays = THREAD.stays or not THREAD.is_inside
 
 
 @contextmanager
 def gdal_session() -> Iterator[None]:
     """Keep GDAL's options until the block ends, from its first use of GDAL on."""
-    if _THREAD.stays:
+    if THREAD.stays or THREAD.is_inside:
         yield
         return
-    _THREAD.stays = True
+    THREAD.stays = True
     try:
         yield
     finally:
-        _THREAD.stays = False
-        leave, _THREAD.leave = _THREAD.leave, None
+        THREAD.stays = False
+        leave, THREAD.leave = THREAD.leave, None
         if leave is not None:
             leave()
-
-
-def stays() -> bool:
-    """Return whether the calling thread keeps GDAL's options."""
-    return _THREAD.stays
-
-
-def keep(leave: Callable[[], None]) -> None:
-    """Note how the options of the calling thread are reset, when a session of it ends."""
-    _THREAD.leave = leave

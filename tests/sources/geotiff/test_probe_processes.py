@@ -19,7 +19,7 @@ from workbench import write_tiff
 from geobatch.errors import SourceError
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import Pool, _Other
-from geobatch.sources.gdal.environment import _ENTERED
+from geobatch.sources.gdal.session import THREAD
 from geobatch.sources.geotiff import probe_processes, probes
 from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.threads import on_threads
@@ -170,7 +170,8 @@ def test_the_calling_thread_is_as_it_was(paths: list[Path]) -> None:
     """rasterio's options would be those of the whole process, were it the main thread."""
     probe(paths, workers=2)
     assert not rasterio.env.hasenv()
-    assert not _ENTERED.is_inside
+    assert not THREAD.is_inside
+    assert not THREAD.stays
 
 
 def test_crs_are_remembered(paths: list[Path]) -> None:
