@@ -252,10 +252,10 @@ def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
     started.clear()
     put, count = TileStore.put_record, iter(range(100))
 
-    def interrupted(store: TileStore, record: Any) -> Any:
+    def interrupted(store: TileStore, record: Any, **options: Any) -> Any:
         if next(count) == 5:
             raise KeyboardInterrupt
-        return put(store, record)
+        return put(store, record, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(TileStore, "put_record", interrupted)

@@ -300,7 +300,7 @@ def test_what_a_run_mended_that_came_to_nothing_stays_mended(
     flip_tiles(bench, "one")
     flip_tiles(bench, "two")
 
-    def dies(*_: object) -> None:
+    def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     spec = bench.write_spec(documents)

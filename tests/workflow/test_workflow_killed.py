@@ -189,7 +189,7 @@ def test_an_interrupt_between_assets_closes_nothing_that_is_read(
         closed.append([thread.name for thread in threading.enumerate() if "region" in thread.name])
         close(reader)
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Reader, "close", _close)
