@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from geobatch.execute.executors.dask.checks import (
     store_problem,
     versions_here,
 )
+from geobatch.execute.executors.dask.failures import at_worker
 from geobatch.execute.executors.dask.origin import Devices, Origin
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.model.assets.asset import AnyImage
@@ -102,6 +104,23 @@ def _on_device(asset: AnyImage, number: int) -> AnyImage:
 
 def _stats(asset: AnyImage) -> list[Any]:
     return [source.stat for tileset in asset.tilesets for source in tileset.sources]
+
+
+def test_an_error_of_a_worker_is_sent_without_the_errors_behind_it() -> None:
+    class Unsendable(Exception):
+        def __reduce__(self) -> str:
+            raise TypeError("cannot be sent")
+
+    try:
+        try:
+            raise Unsendable
+        except Unsendable as behind:
+            raise SourceError("`a.tif`: cannot be read", hint="copy it again") from behind
+    except SourceError as error:
+        sent = pickle.loads(pickle.dumps(at_worker(error, "tcp://one")))
+    assert sent.__cause__ is None
+    assert sent.__context__ is None
+    assert sent.hint == "copy it again; the worker `tcp://one` met this"
 
 
 def test_one_room_imports_the_library() -> None:

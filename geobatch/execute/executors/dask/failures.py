@@ -9,7 +9,12 @@ from geobatch.errors import GeobatchError, InternalError
 
 
 def at_worker(error: GeobatchError, address: str) -> GeobatchError:
-    """Return an error whose hint names the worker that met it."""
+    """Return an error whose hint names the worker that met it, without the errors behind it.
+
+    Its message says what these said. They may be of libraries whose errors cannot be sent: GDAL's
+    cannot be unpacked where the library `tblib` was loaded before rasterio.
+    """
+    error.__cause__ = error.__context__ = None
     where = f"the worker `{address}` met this"
     error.hint = f"{error.hint}; {where}" if error.hint else where
     return error
