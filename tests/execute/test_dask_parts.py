@@ -107,17 +107,13 @@ def _stats(asset: AnyImage) -> list[Any]:
 
 
 def test_an_error_of_a_worker_is_sent_without_the_errors_behind_it() -> None:
-    class Unsendable(Exception):
+    class UnsendableError(Exception):
         def __reduce__(self) -> str:
             raise TypeError("cannot be sent")
 
-    try:
-        try:
-            raise Unsendable
-        except Unsendable as behind:
-            raise SourceError("`a.tif`: cannot be read", hint="copy it again") from behind
-    except SourceError as error:
-        sent = pickle.loads(pickle.dumps(at_worker(error, "tcp://one")))
+    error = SourceError("`a.tif`: cannot be read", hint="copy it again")
+    error.__cause__ = UnsendableError()
+    sent = pickle.loads(pickle.dumps(at_worker(error, "tcp://one")))
     assert sent.__cause__ is None
     assert sent.__context__ is None
     assert sent.hint == "copy it again; the worker `tcp://one` met this"
