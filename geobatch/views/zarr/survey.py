@@ -204,8 +204,8 @@ class Surveyor:
         """Save the states of folders that are well.
 
         Args:
-            names: The assets whose folders are looked at, each with the names in its folder, if
-                these are known, else an empty text.
+            names: The assets, each with the names of the files in its folder; an empty text where
+                they are not known.
             states: States that are known, by asset.
         """
         if self._cache is None:
